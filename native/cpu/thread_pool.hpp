@@ -1,0 +1,34 @@
+// A fixed set of threads that share loops. The CPU device owns one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace gonka::cpu {
+
+// Processors this process may use: its affinity mask, further limited by the cgroup's CPU quota (rounded up). >= 1.
+uint32_t usable_cpus();
+
+class thread_pool {
+ public:
+  // threads counts the calling thread too: a pool of 1 starts no thread. 0 means usable_cpus().
+  explicit thread_pool(uint32_t threads);
+  ~thread_pool();
+  thread_pool(const thread_pool &) = delete;
+  thread_pool &operator=(const thread_pool &) = delete;
+
+  uint32_t size() const { return size_; }
+
+  // Runs body(task, worker) for every task in [0, tasks), worker in [0, size()); returns when all are done. Tasks are
+  // handed out in increasing order to whoever is free, so a body must not depend on which worker runs it. The caller is
+  // worker 0. Safe to call from several threads: calls take turns. Not from inside a body. body must not throw.
+  void parallel_for(uint32_t tasks, const std::function<void(uint32_t task, uint32_t worker)> &body);
+
+ private:
+  struct state;
+  uint32_t size_;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace gonka::cpu

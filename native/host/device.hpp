@@ -1,0 +1,131 @@
+// Devices as the rest of the project uses them: RAII over the C boundary, the self-test gate, choice of implementation
+// and fallback to the host CPU.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gonka_backend.h"
+#include "op.hpp"
+
+namespace gonka {
+
+// What host, model and poc throw; the addon turns it into a JS error whose code is derived from status.
+class status_error : public std::runtime_error {
+ public:
+  status_error(gk_status status, const std::string &message) : std::runtime_error(message), status(status) {}
+  const gk_status status;
+};
+
+// A loaded backend library, or the CPU backend. Lives until the last device of it is closed.
+struct backend_library {
+  const gk_backend *table = nullptr;
+  std::string path;              // empty for the linked-in CPU backend
+  std::string sha256;            // of the library file (of the addon for the CPU backend), hex
+  std::shared_ptr<void> handle;  // keeps the library loaded
+};
+
+class device;
+
+class buffer {
+ public:
+  buffer() = default;
+  buffer(device &owner, uint64_t size);
+  // Takes ownership of a buffer the backend made (gemm_pack).
+  buffer(std::shared_ptr<device> owner, gk_buffer *handle, uint64_t size);
+  ~buffer();
+  buffer(buffer &&other) noexcept { swap(other); }
+  buffer &operator=(buffer &&other) noexcept {
+    swap(other);
+    return *this;
+  }
+  explicit operator bool() const { return handle_ != nullptr; }
+  gk_ref at(uint64_t offset = 0) const { return {handle_, offset}; }
+  uint64_t size() const { return size_; }
+  // Address if the memory is the host's, else nullptr.
+  void *pointer() const;
+
+ private:
+  void swap(buffer &other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(handle_, other.handle_);
+    std::swap(size_, other.size_);
+  }
+  std::shared_ptr<device> owner_;
+  gk_buffer *handle_ = nullptr;
+  uint64_t size_ = 0;
+};
+
+// One thread at a time.
+class stream {
+ public:
+  explicit stream(std::shared_ptr<device> owner);
+  ~stream();
+  stream(const stream &) = delete;
+  stream &operator=(const stream &) = delete;
+
+  // Runs one op: the first implementation that is not disabled on this device and accepts the problem; if the backend
+  // has none, the host CPU through copies (counted in device::fallbacks). Throws status_error.
+  void run(gk_op op, void *problem);
+  void write(const buffer &to, uint64_t offset, const void *from, uint64_t size);
+  void read(const buffer &from, uint64_t offset, void *to, uint64_t size);
+  void synchronize();
+  // Packs a constant gemm operand, or returns an empty buffer if the backend cannot (then pass B as it is).
+  buffer pack(const gk_gemm_pack &request);
+
+  gk_stream *handle() const { return handle_; }
+  device &owner() const { return *owner_; }
+
+ private:
+  std::shared_ptr<device> owner_;
+  gk_stream *handle_ = nullptr;
+};
+
+// How each implementation of an op stands on a device.
+struct implementation_status {
+  std::string name;
+  bool accepted = false;  // would run the op's representative problem
+  std::string reason;     // why not: the backend's words, or the self-test case that failed
+  bool disabled = false;  // by the self-test gate
+};
+
+class device : public std::enable_shared_from_this<device> {
+ public:
+  struct options {
+    uint32_t threads = 0;  // CPU: 0 = all this process may use
+  };
+  // Throws status_error: never a silent CPU device in place of the one asked for.
+  static std::shared_ptr<device> open(std::shared_ptr<const backend_library> library, uint32_t index, options options);
+  ~device();
+
+  const std::string &id() const { return id_; }  // "cpu:0", "cuda:1"
+  const backend_library &library() const { return *library_; }
+  gk_device *handle() const { return handle_; }
+  const gk_device_info &info() const { return info_; }
+
+  // The self-test gate: every implementation of op that accepts a known-answer case runs it; one that errs or is wrong
+  // is disabled and reported. Done at the first use of the op on this device; thread-safe; later calls are free.
+  void ensure_tested(gk_op op);
+  std::vector<implementation_status> implementations(gk_op op);
+  // Ops that ran on the host CPU instead, with how often.
+  std::vector<std::pair<gk_op, uint64_t>> fallbacks() const;
+  // Called (from any thread) with a sentence when an implementation is disabled or an op first falls back.
+  void on_notice(std::function<void(const std::string &)> sink);
+
+ private:
+  device() = default;
+  friend class stream;
+  struct state;
+  std::shared_ptr<const backend_library> library_;
+  gk_device *handle_ = nullptr;
+  gk_device_info info_{};
+  std::string id_;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace gonka

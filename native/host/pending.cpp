@@ -1,0 +1,3 @@
+namespace gonka {
+int host_anchor;
+}

@@ -1,0 +1,3 @@
+namespace gonka {
+int model_anchor;
+}

@@ -1,0 +1,71 @@
+// What the project knows about an op apart from any implementation: name, validation, operands, work and reference.
+//
+// One op_spec per gk_op. Everything that handles ops in general - host fallback, self-test, conformance, bench - is
+// written against this table and never lists ops itself.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gonka_backend.h"
+
+namespace gonka {
+
+enum class access : uint8_t { in, out, inout };
+
+// One device operand of a problem. extent_bytes: from the first to one past the last byte the op may touch.
+// rows/row_bytes/stride_bytes describe the part that is written (or read): `rows` runs of `row_bytes`, `stride_bytes`
+// apart; the gaps between them must stay untouched. Absent optional operands have ref->buffer == nullptr.
+struct operand {
+  const char *name;
+  gk_ref *ref;
+  access mode;
+  uint32_t dtype;  // gk_dtype of the elements
+  uint64_t rows;
+  uint64_t row_bytes;
+  uint64_t stride_bytes;
+
+  uint64_t extent_bytes() const { return rows == 0 || row_bytes == 0 ? 0 : (rows - 1) * stride_bytes + row_bytes; }
+};
+
+// Host addresses of a problem's operands, in the order of op_spec::operands; nullptr for absent ones.
+using operand_pointers = std::span<void *const>;
+
+// Work of one problem, for figures. bytes: compulsory traffic, each operand once.
+struct work {
+  double operations = 0;  // flops, integer operations or hashes; see op_spec::operation_unit
+  double bytes = 0;
+};
+
+// Fills *err (may be null) with printf-formatted text and returns status.
+[[gnu::format(printf, 3, 4)]] gk_status fail(gk_error *err, gk_status status, const char *format, ...) noexcept;
+
+struct op_spec {
+  gk_op op;
+  const char *name;            // "gemm"
+  const char *operation_unit;  // "flop", "op", "hash", "value"
+  uint32_t problem_size;       // sizeof of the op's struct
+  bool exact;                  // integers and bits: results must be equal, not close
+
+  // Checks everything about a problem but the buffers: struct_size, enumerators, extents, overflow, null host pointers.
+  gk_status (*validate)(const void *problem, gk_error *err) noexcept;
+  // The device operands, in a fixed order per op; only valid after validate().
+  std::vector<operand> (*operands)(void *problem);
+  work (*count)(const void *problem);
+  // Plain C++; correct for every valid problem; single-threaded; never tuned.
+  void (*reference)(void *problem, operand_pointers pointers);
+};
+
+// All ops, ordered by gk_op. nullptr for a value that is not an op.
+std::span<const op_spec *const> all_ops() noexcept;
+const op_spec *find_op(uint32_t op) noexcept;
+const op_spec *find_op(std::string_view name) noexcept;
+
+// Bytes of one element; 0 for an unknown dtype.
+uint32_t dtype_size(uint32_t dtype) noexcept;
+const char *dtype_name(uint32_t dtype) noexcept;           // "f32"; "?" if unknown
+uint32_t dtype_from_name(std::string_view name) noexcept;  // 0 if unknown
+
+}  // namespace gonka

@@ -1,0 +1,19 @@
+#include "cases.hpp"
+namespace gonka {
+// <op>/<op>_cases.cpp defines `std::vector<op_case> <op>_cases();`; native/ops/cases.cpp collects them.
+#define PENDING(NAME)                   \
+  std::vector<op_case> NAME##_cases() { \
+    return {};                          \
+  }
+PENDING(gemm)
+PENDING(attention)
+PENDING(matmul_pow)
+PENDING(sha256_search)
+PENDING(normal_fill)
+PENDING(rms_norm)
+PENDING(rope)
+PENDING(silu_mul)
+PENDING(householder)
+PENDING(gather)
+PENDING(l2_normalize)
+}  // namespace gonka
