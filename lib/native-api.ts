@@ -1,0 +1,297 @@
+/**
+ * What the addon offers to the rest of lib/. lib/native.ts loads the addon and returns this interface; nothing else in
+ * lib/ knows that there is an addon. Types only.
+ *
+ * Rules that hold everywhere
+ *   Errors    wrong JavaScript types throw TypeError at once; everything else rejects (or throws, where the call is
+ *             synchronous) with a GonkaError whose code is ERR_GK_<status of gonka_backend.h>.
+ *   Abort     a call that takes a signal stops within one batch or one sample and rejects with ERR_GK_CANCELLED.
+ *   Threads   long work runs on the addon's own threads; callbacks arrive on the JavaScript thread that made the call.
+ *   Numbers   sizes and counts are numbers (< 2^53); nonces are bigint, 0 .. 2^53 - 1.
+ *   Buffers   the addon reads what it is given during the call only, and hands out arrays that belong to the caller.
+ */
+
+export const opNames = [
+  'gemm',
+  'attention',
+  'matmul_pow',
+  'sha256_search',
+  'normal_fill',
+  'rms_norm',
+  'rope',
+  'silu_mul',
+  'householder',
+  'gather',
+  'l2_normalize',
+] as const
+/** Lower-case name of a gk_op. */
+export type OpName = (typeof opNames)[number]
+
+/** Lower-case name of a gk_dtype. */
+export type DtypeName = 'f32' | 'f16' | 'bf16' | 'i8' | 'i32' | 'f8_e4m3' | 'f8_e5m2' | 'f64'
+
+export interface NativeVersion {
+  /** Version of the package the addon was built for. */
+  readonly package: string
+  /** GK_ABI_MAJOR.GK_ABI_MINOR, as "1.0". */
+  readonly abi: string
+}
+
+/** A backend library the registry tried, whether it loaded or not. */
+export interface BackendReport {
+  /** "cpu", "cuda"; the file's name without extension where loading failed before the name was known. */
+  readonly name: string
+  readonly version: string
+  /** null for the CPU backend, which is part of the addon. */
+  readonly path: string | null
+  /** SHA-256 of the library file (of the addon file for the CPU backend), hex; empty if the file cannot be read. */
+  readonly sha256: string
+  readonly abi: string
+  /** Devices found; 0 where loading failed. */
+  readonly devices: number
+  /** Why the library is not usable, or why it offers no device; null if there is nothing to say. */
+  readonly error: string | null
+}
+
+export interface ImplementationReport {
+  /** "avx512", "ref", ... */
+  readonly name: string
+  /** Would run the representative problem of the op. */
+  readonly accepted: boolean
+  /** Why not: the backend's words, or the self-test case that failed. Empty if accepted. */
+  readonly reason: string
+  /** Disabled by the self-test gate. */
+  readonly disabled: boolean
+}
+
+export interface DeviceReport {
+  /** "<backend>:<index>", as "cpu:0": what --device takes. */
+  readonly id: string
+  readonly backend: string
+  readonly name: string
+  readonly arch: string
+  /** Empty if none. */
+  readonly driver: string
+  readonly uniqueId: string
+  readonly memoryBytes: number
+  readonly memoryFreeBytes: number
+  /** Cores, SMs. */
+  readonly computeUnits: number
+  /** Worker threads of a CPU device; 0 otherwise. */
+  readonly threads: number
+  /** Formats gemm multiplies, with significand bits (value bits for integers) of the accumulator. */
+  readonly formats: readonly { readonly dtype: DtypeName; readonly accumulatorBits: number }[]
+  /** In the order in which they are tried. An op without entry runs on the host CPU through copies. */
+  readonly implementations: Readonly<Partial<Record<OpName, readonly ImplementationReport[]>>>
+}
+
+/** One known answer of one implementation: the self-test gate, or a case of the conformance suite. */
+export interface CheckResult {
+  readonly op: OpName
+  readonly implementation: string
+  readonly case: string
+  readonly status: 'pass' | 'fail' | 'skip'
+  /** Why it failed or was skipped, with values; empty on pass. */
+  readonly detail: string
+  /** Aggregate (normwise relative) error; null where the op is exact or nothing ran. */
+  readonly aggregateError: number | null
+  /** Largest elementwise error as a multiple of the tolerance of its element (1 = at the limit); null likewise. */
+  readonly elementError: number | null
+}
+
+export interface CheckSummary {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+}
+
+export interface ConformanceRequest {
+  readonly op?: OpName
+  /** Name as in ImplementationReport. */
+  readonly implementation?: string
+  /** Also the slow cases. */
+  readonly full?: boolean
+}
+
+/** A problem to time; the fields of the op's problem struct that matter to speed. Operands are random. */
+export type BenchProblem =
+  | {
+      readonly op: 'gemm'
+      readonly m: number
+      readonly n: number
+      readonly k: number
+      readonly aType: DtypeName
+      readonly bType: DtypeName
+      readonly dType: DtypeName
+      /** B packed once, outside the timed region. */
+      readonly packed: boolean
+    }
+  | {
+      readonly op: 'attention'
+      readonly batch: number
+      readonly seqlenQ: number
+      readonly seqlenK: number
+      readonly numHeads: number
+      readonly numHeadsKv: number
+      readonly headDim: number
+      readonly causal: boolean
+      readonly type: DtypeName
+    }
+  | { readonly op: 'sha256_search'; readonly nonces: number }
+  | {
+      readonly op: 'normal_fill'
+      readonly generator: 'murmur3' | 'pcg64'
+      readonly rows: number
+      readonly columns: number
+      readonly outType: DtypeName
+    }
+
+export interface BenchRequest {
+  readonly problem: BenchProblem
+  /** The backend's best if absent. */
+  readonly implementation?: string
+  /** Timed calls; sampling also ends after `seconds`, whichever comes first, but never with fewer than 3 samples. */
+  readonly samples: number
+  readonly seconds: number
+}
+
+export interface BenchResult {
+  /** Wall time of each timed call, nanoseconds, in order. */
+  readonly samplesNs: Float64Array
+  /** Of one call. flops counts a multiply-accumulate as 2; bytes is what a call must at least read and write. */
+  readonly flops: number
+  readonly bytes: number
+  /** Hashes, random values: what `unit` names; 0 and "" for ops that are counted in flops. */
+  readonly items: number
+  readonly unit: string
+  /** That ran. "cpu:<name>" if the op fell back to the host. */
+  readonly implementation: string
+}
+
+/** Measured ceilings of this machine's CPU, from register-only loops and a copy; all threads of the device together. */
+export interface CpuPeak {
+  readonly threads: number
+  readonly f32Gflops: number
+  /** 0 where the CPU has no such instructions. */
+  readonly bf16Gflops: number
+  readonly i8Gops: number
+  /** Read plus written, 10^9 bytes per second. */
+  readonly copyGbPerS: number
+}
+
+/** Parameters of the PoC v1 model under their published names. */
+export interface PocV1Params {
+  readonly dim: number
+  readonly n_layers: number
+  readonly n_heads: number
+  readonly n_kv_heads: number
+  readonly vocab_size: number
+  readonly ffn_dim_multiplier: number
+  readonly multiple_of: number
+  readonly norm_eps: number
+  readonly rope_theta: number
+  readonly use_scaled_rope: boolean
+  readonly seq_len: number
+}
+
+export interface PocV1OpenRequest {
+  readonly params: PocV1Params
+  readonly blockHash: string
+  /** All parameters, f16 little-endian, in parameter order; derived from the block hash if absent. */
+  readonly weights?: Uint8Array
+}
+
+export interface PocV1RunRequest {
+  /** Hashed into seeds as it stands. */
+  readonly publicKey: string
+  readonly nonces: BigInt64Array
+  /** Nonces per forward pass; the engine's choice if absent. Does not change the distances beyond their tolerance. */
+  readonly batch?: number
+  /** Only nonces with dist < rTarget are reported. */
+  readonly rTarget?: number
+}
+
+export interface PocV1Stats {
+  readonly computed: number
+  /** Reported to onBatch. */
+  readonly kept: number
+  readonly batches: number
+  readonly seconds: number
+}
+
+/** An initialised PoC v1 model on a device: one block hash, any number of runs, one at a time. */
+export interface PocV1Session {
+  readonly parameterCount: number
+  readonly memoryBytes: number
+  readonly initSeconds: number
+  /** Arithmetic of the forward pass: decides the tolerance under which others' distances are compared. */
+  readonly compute: 'f32' | 'f16' | 'bf16'
+  /** Implementation that runs each op, for the record: "gemm=avx512 attention=avx512 ...". */
+  readonly implementation: string
+  /** Nonces per forward pass that run() takes where its request names none. */
+  readonly defaultBatch: number
+  /**
+   * Computes distances in the order of request.nonces. onBatch gets each batch as it is done: equally long arrays, empty
+   * if rTarget left nothing, and how many nonces the batch computed.
+   */
+  run(
+    request: PocV1RunRequest,
+    onBatch: (nonces: BigInt64Array, dist: Float64Array, computed: number) => void,
+    signal?: AbortSignal,
+  ): Promise<PocV1Stats>
+  /** Frees the model. A run in progress is cancelled first. Closing twice is harmless. */
+  close(): Promise<void>
+}
+
+/** An open device. Calls on one device queue behind each other. */
+export interface NativeDevice {
+  readonly id: string
+  /** As devices() reports it, with the threads this handle was opened with. */
+  report(): DeviceReport
+  /** The library the device belongs to. */
+  readonly backend: BackendReport
+  /** Every known answer of the self-test gate on every implementation. */
+  selftest(op: OpName | undefined, onResult: (result: CheckResult) => void, signal?: AbortSignal): Promise<CheckSummary>
+  conformance(
+    request: ConformanceRequest,
+    onResult: (result: CheckResult) => void,
+    signal?: AbortSignal,
+  ): Promise<CheckSummary>
+  bench(request: BenchRequest, signal?: AbortSignal): Promise<BenchResult>
+  /** Register-only loops of the CPU device; rejects with ERR_GK_UNSUPPORTED on other backends. */
+  cpuPeak(signal?: AbortSignal): Promise<CpuPeak>
+  /** Builds the model; parallel. onProgress: fraction 0..1 and the step's name, at most some ten times a second. */
+  pocV1Open(
+    request: PocV1OpenRequest,
+    onProgress?: (fraction: number, step: string) => void,
+    signal?: AbortSignal,
+  ): Promise<PocV1Session>
+  /** Ops that ran on the host CPU since the device was opened, with how often. */
+  fallbacks(): readonly { readonly op: OpName; readonly count: number }[]
+  /** Sessions of the device are closed first. Closing twice is harmless. */
+  close(): Promise<void>
+}
+
+export interface OpenDeviceRequest {
+  /** Id as in DeviceReport. */
+  readonly device: string
+  /** CPU devices: worker threads; all this process may use if absent. */
+  readonly threads?: number
+  /** Called with a sentence when an implementation is disabled or an op first falls back to the host CPU. */
+  readonly onNotice?: (sentence: string) => void
+}
+
+export interface NativeApi {
+  version(): NativeVersion
+  /** CPU features in use, as GONKA_CPU_FEATURES names them, and those found but forced off or not usable. */
+  cpuFeatures(): { readonly used: readonly string[]; readonly disabled: readonly string[] }
+  /** The linked-in backend, the libraries of the folder beside the addon, and those given to loadBackend. */
+  backends(): readonly BackendReport[]
+  /**
+   * Loads a library into this process and adds its devices. A library that crashes takes the process down: exercise it
+   * in a child process first. A library that cannot serve is reported, not thrown. Loading twice is harmless.
+   */
+  loadBackend(path: string): BackendReport
+  devices(): readonly DeviceReport[]
+  openDevice(request: OpenDeviceRequest): Promise<NativeDevice>
+}
