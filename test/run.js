@@ -1,0 +1,80 @@
+// Runs the native tests (ctest) and the TypeScript tests (tap), and ends with the line "N passed, N failed".
+// Arguments: parts of test names; only tests whose name contains one of them run.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+process.chdir(root)
+const require = createRequire(import.meta.url)
+const wanted = process.argv.slice(2)
+const selected = (name) => wanted.length === 0 || wanted.some((part) => name.includes(part))
+const jobs = String(availableParallelism())
+const total = { passed: 0, failed: 0 }
+const failures = []
+
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28, ...options })
+  return { status: result.status ?? 1, output: (result.stdout ?? '') + (result.stderr ?? '') }
+}
+
+function must(what, command, args) {
+  const { status, output } = run(command, args)
+  if (status === 0) return
+  process.stdout.write(`${output}\n${what} failed\n0 passed, 1 failed\n`)
+  process.exit(1)
+}
+
+function nativeTests() {
+  if (!existsSync('build/CMakeCache.txt')) {
+    const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js')
+    must('configuring the native tests', process.execPath, [cmakeJs, 'configure', '--CDGONKA_TESTS=ON'])
+  } else {
+    must('configuring the native tests', 'cmake', ['-DGONKA_TESTS=ON', 'build'])
+  }
+  must('building the native tests', 'cmake', ['--build', 'build', '--parallel', jobs])
+  const listed = run('ctest', ['--test-dir', 'build', '--show-only=json-v1'])
+  for (const { name } of JSON.parse(listed.output).tests) {
+    if (!selected(name)) continue
+    const { status, output } = run('ctest', ['--test-dir', 'build', '--output-on-failure', '-R', `^${name}$`])
+    report(`native ${name}`, status === 0 ? 1 : 0, status === 0 ? 0 : 1, output)
+  }
+}
+
+function report(name, passed, failed, output) {
+  total.passed += passed
+  total.failed += failed
+  process.stdout.write(`${failed === 0 ? 'ok  ' : 'FAIL'} ${name} (${passed} passed, ${failed} failed)\n`)
+  if (failed > 0) {
+    failures.push(name)
+    process.stdout.write(`${output}\n`)
+  }
+}
+
+function typescriptTests() {
+  must('compiling TypeScript', process.execPath, [require.resolve('typescript/bin/tsc'), '-p', 'tsconfig.json'])
+  const files = readdirSync('dist/test', { recursive: true })
+    .filter((name) => name.endsWith('.test.js') && existsSync(join('test', name.replace(/\.js$/, '.ts'))))
+    .sort()
+  for (const file of files) {
+    if (!selected(file)) continue
+    const { status, output } = run(process.execPath, [join('dist/test', file)], {
+      env: { ...process.env, TAP_BAIL: '0', FORCE_COLOR: undefined },
+    })
+    const summary = [...output.matchAll(/^# \{ total: (\d+)(.*) \}$/gm)].at(-1)
+    const passed = Number(summary?.[2]?.match(/pass: (\d+)/)?.[1] ?? 0)
+    const failed = Number(summary?.[2]?.match(/fail: (\d+)/)?.[1] ?? 0)
+    const broken = status !== 0 || passed + failed === 0
+    report(file, passed, failed === 0 && broken ? 1 : failed, output)
+  }
+}
+
+nativeTests()
+typescriptTests()
+if (failures.length > 0) process.stdout.write(`failed: ${failures.join(', ')}\n`)
+process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`)
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
