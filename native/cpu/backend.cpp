@@ -198,11 +198,13 @@ const implementation *pick(const op_spec &spec, const void *problem, gk_error *e
 gk_status resolve(const op_spec &spec, const std::vector<operand> &operands, std::vector<void *> &pointers,
                   gk_error *err) {
   for (const operand &o : operands) {
+    const uint64_t extent = o.extent_bytes();
     if (o.ref->buffer == nullptr) {
+      if (o.required && extent != 0)
+        return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s is absent; expected a buffer", spec.name, o.name);
       pointers.push_back(nullptr);
       continue;
     }
-    const uint64_t extent = o.extent_bytes();
     if (!inside(o.ref->buffer, o.ref->offset, extent)) {
       char what[96];
       std::snprintf(what, sizeof what, "%s: operand %s", spec.name, o.name);
@@ -227,6 +229,8 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
     if (dry_run != 0) return GK_OK;
     std::vector<void *> pointers;
     if (const gk_status status = resolve(*spec, spec->operands(problem), pointers, err); status != GK_OK) return status;
+    if (spec->check_operands != nullptr)
+      if (const gk_status status = spec->check_operands(problem, pointers, err); status != GK_OK) return status;
     context ctx{stream->device->pool, this_cpu()};
     chosen->run(problem, pointers, ctx);
     return GK_OK;

@@ -21,6 +21,9 @@ struct built_case {
   std::vector<bool> present;                 // false for optional operands this case leaves out
   std::vector<std::vector<std::byte>> data;  // initial bytes of each operand, extent_bytes long; empty if absent
   std::shared_ptr<void> owned;               // whatever the problem's host pointers point into
+  // In-place cases: operand i lies where operand same_place[i] < i lies (same refs, data equal); -1: in its own place.
+  // Empty: every operand has its own.
+  std::vector<int> same_place;
 
   // Result in host memory besides the operands (hits, shares, folds), as bytes to compare; may be empty.
   std::vector<std::byte> (*host_result)(const void *problem) = nullptr;

@@ -15,9 +15,9 @@ namespace gonka {
 
 enum class access : uint8_t { in, out, inout };
 
-// One device operand of a problem. extent_bytes: from the first to one past the last byte the op may touch.
-// rows/row_bytes/stride_bytes describe the part that is written (or read): `rows` runs of `row_bytes`, `stride_bytes`
-// apart; the gaps between them must stay untouched. Absent optional operands have ref->buffer == nullptr.
+// One device operand of a problem: `planes` times `rows` runs of `row_bytes`; run (p, r) begins at byte
+// p * plane_stride_bytes + r * stride_bytes. Only these runs are read or written: the gaps between them must stay
+// untouched. Absent optional operands have ref->buffer == nullptr.
 struct operand {
   const char *name;
   gk_ref *ref;
@@ -26,8 +26,23 @@ struct operand {
   uint64_t rows;
   uint64_t row_bytes;
   uint64_t stride_bytes;
+  bool required = false;  // absent is an error, unless extent_bytes() is 0
+  uint64_t planes = 1;    // heads, for operands with a stride per token and one per head
+  uint64_t plane_stride_bytes = 0;
 
-  uint64_t extent_bytes() const { return rows == 0 || row_bytes == 0 ? 0 : (rows - 1) * stride_bytes + row_bytes; }
+  // From the first to one past the last byte the op may touch.
+  uint64_t extent_bytes() const {
+    if (planes == 0 || rows == 0 || row_bytes == 0) return 0;
+    return (planes - 1) * plane_stride_bytes + (rows - 1) * stride_bytes + row_bytes;
+  }
+
+  // Calls f(byte offset, bytes) for every run.
+  template <class F>
+  void for_each_run(F &&f) const {
+    if (row_bytes == 0) return;
+    for (uint64_t p = 0; p < planes; ++p)
+      for (uint64_t r = 0; r < rows; ++r) f(p * plane_stride_bytes + r * stride_bytes, row_bytes);
+  }
 };
 
 // Host addresses of a problem's operands, in the order of op_spec::operands; nullptr for absent ones.
@@ -56,6 +71,9 @@ struct op_spec {
   work (*count)(const void *problem);
   // Plain C++; correct for every valid problem; single-threaded; never tuned.
   void (*reference)(void *problem, operand_pointers pointers);
+  // Optional. Checks what only the operands show - which optional ones go together, index values - where the host can
+  // read them; called before any implementation of the CPU backend runs, so none has to check again.
+  gk_status (*check_operands)(const void *problem, operand_pointers pointers, gk_error *err) noexcept = nullptr;
 };
 
 // All ops, ordered by gk_op. nullptr for a value that is not an op.
