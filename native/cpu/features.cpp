@@ -128,8 +128,11 @@ const features &this_cpu() {
 
 std::string describe(const features &f) {
   std::string out;
-  for (const level &l : k_levels)
-    if (f.*l.field) out += (out.empty() ? "" : " ") + std::string(l.name);
+  for (const level &l : k_levels) {
+    if (!(f.*l.field)) continue;
+    if (!out.empty()) out += ' ';
+    out += l.name;
+  }
   return out.empty() ? "baseline" : out;
 }
 

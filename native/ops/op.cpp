@@ -21,9 +21,9 @@ struct dtype_row {
   const char *name;
 };
 
-constexpr dtype_row k_dtypes[] = {{GK_F32, 4, "f32"},      {GK_F16, 2, "f16"}, {GK_BF16, 2, "bf16"},
-                                  {GK_I8, 1, "i8"},        {GK_I32, 4, "i32"}, {GK_F8_E4M3, 1, "e4m3"},
-                                  {GK_F8_E5M2, 1, "e5m2"}, {GK_F64, 8, "f64"}};
+constexpr dtype_row k_dtypes[] = {{GK_F32, 4, "f32"},         {GK_F16, 2, "f16"}, {GK_BF16, 2, "bf16"},
+                                  {GK_I8, 1, "i8"},           {GK_I32, 4, "i32"}, {GK_F8_E4M3, 1, "f8_e4m3"},
+                                  {GK_F8_E5M2, 1, "f8_e5m2"}, {GK_F64, 8, "f64"}};
 
 }  // namespace
 

@@ -1,0 +1,104 @@
+// The transformer of PoC v1: pre-norm Llama whose parameters are slices of one half-precision source.
+//
+// Mathematics: gonka-ai/gonka mlnode/packages/pow/src/pow/models/llama31.py at commit 312044d28. RMSNorm, attention
+// with rotary embedding on adjacent pairs, SwiGLU feed-forward, final norm, output matrix; only the last position is
+// wanted, so the last layer computes queries, projections and feed-forward for that position alone.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "device.hpp"
+
+namespace gonka {
+
+struct seeded_transformer_shape {
+  int64_t dim = 0;
+  int64_t layers = 0;
+  int64_t heads = 0;
+  int64_t heads_kv = 0;
+  int64_t ffn_hidden = 0;
+  int64_t vocab = 0;
+  int64_t seq_len = 0;
+  float norm_eps = 0;
+};
+
+// Where the parameters are: `values` holds halves; parameter p (in the order of seeded_parameters()) begins at
+// offsets[p] and is contiguous. Slices may overlap.
+struct parameter_source {
+  std::span<const uint16_t> values;
+  std::vector<uint64_t> offsets;
+};
+
+// Position of each parameter in the order tok_embeddings, per layer (wq, wk, wv, wo, w1, w2, w3, attention_norm,
+// ffn_norm), norm, output.
+enum class layer_parameter { wq, wk, wv, wo, w1, w2, w3, attention_norm, ffn_norm };
+inline constexpr int64_t k_layer_parameters = 9;
+
+class seeded_transformer {
+ public:
+  struct options {
+    std::function<void(double fraction, const char *step)> progress;  // from the calling thread
+    const std::atomic<bool> *cancel = nullptr;                        // ends construction or forward with GK_CANCELLED
+  };
+
+  // rope_table F32 [positions >= seq_len, head_dim / 2, 2] of (cos, sin). Copies or packs what it needs of the source:
+  // the source may go when the constructor returns. Throws status_error.
+  seeded_transformer(std::shared_ptr<device> device, const seeded_transformer_shape &shape,
+                     const parameter_source &source, std::span<const float> rope_table, const options &options);
+  ~seeded_transformer();
+
+  // inputs: F16 [batch, seq_len, dim], host. logits: F32 [batch, vocab], host. Uses one stream: one call at a time.
+  // A nonce's logits depend on the batch only through the kernel that gemm picks for its row count.
+  void forward(std::span<const uint16_t> inputs, int64_t batch, std::span<float> logits,
+               const std::atomic<bool> *cancel);
+
+  // GK_F32, or GK_F16 on devices that multiply halves only: type of the activations.
+  uint32_t activation_type() const { return activation_type_; }
+  uint64_t weight_bytes() const { return weight_bytes_; }
+  // Activation bytes per nonce of a batch.
+  uint64_t bytes_per_nonce() const;
+  bool packed() const { return packed_; }
+
+ private:
+  struct matrix {
+    buffer packed;  // empty: use the source
+    uint64_t offset = 0, offset2 = 0;
+    int64_t n = 0, k = 0;
+    bool swiglu = false;
+  };
+  struct layer {
+    matrix wq, wk, wv, wo, w13, w2;
+    uint64_t attention_norm = 0, ffn_norm = 0;  // bytes in norms_
+  };
+  struct activations;
+
+  void reserve(int64_t batch);
+  void run_layer(const layer &l, bool last, int64_t batch);
+  void multiply(const matrix &w, const gk_ref &a, int64_t lda, const gk_ref &d, int64_t ldd, int64_t m, bool add);
+  void normalise(const gk_ref &x, uint64_t weight, const gk_ref &y, int64_t rows);
+  void rotate(const gk_ref &x, int64_t tokens, int64_t heads, const gk_ref &positions);
+  void last_rows(const gk_ref &from, const gk_ref &to, int64_t batch, uint32_t from_type, uint32_t to_type);
+  void check_cancel(const std::atomic<bool> *cancel) const;
+
+  std::shared_ptr<device> device_;
+  std::unique_ptr<stream> stream_;
+  seeded_transformer_shape shape_;
+  int64_t head_dim_;
+  uint32_t activation_type_ = GK_F32;
+  bool packed_ = false;
+  uint64_t weight_bytes_ = 0;
+  buffer source_, norms_, rope_;
+  std::vector<layer> layers_;
+  matrix output_;
+  uint64_t final_norm_ = 0;
+  std::unique_ptr<activations> act_;
+  const std::atomic<bool> *cancel_ = nullptr;
+};
+
+}  // namespace gonka
