@@ -170,8 +170,21 @@ struct problem_header {
   uint32_t implementation;
 };
 
+// Host addresses of a problem's operands and what is left of their buffers from there on.
+struct operand_places {
+  std::vector<void *> pointers;
+  std::vector<uint64_t> sizes;
+};
+
+// Why this implementation cannot run the problem, or null. places is null in a dry run, where operands may be absent.
+const char *refusal(const implementation &candidate, const void *problem, const operand_places *places) {
+  if (const char *reason = candidate.reject(problem, this_cpu())) return reason;
+  if (places == nullptr || candidate.reject_operands == nullptr) return nullptr;
+  return candidate.reject_operands(problem, places->pointers, places->sizes);
+}
+
 // The implementation that will run the problem, or null with the reasons in *err.
-const implementation *pick(const op_spec &spec, const void *problem, gk_error *err) {
+const implementation *pick(const op_spec &spec, const void *problem, const operand_places *places, gk_error *err) {
   const auto list = implementations(spec.op);
   const uint32_t wanted = static_cast<const problem_header *>(problem)->implementation;
   if (wanted != 0) {
@@ -180,7 +193,7 @@ const implementation *pick(const op_spec &spec, const void *problem, gk_error *e
       return nullptr;
     }
     const implementation &chosen = list[wanted - 1];
-    if (const char *reason = chosen.reject(problem, this_cpu())) {
+    if (const char *reason = refusal(chosen, problem, places)) {
       fail(err, GK_UNSUPPORTED, "%s: %s: %s", spec.name, chosen.name, reason);
       return nullptr;
     }
@@ -188,21 +201,21 @@ const implementation *pick(const op_spec &spec, const void *problem, gk_error *e
   }
   const char *last_reason = "no implementation";
   for (const implementation &candidate : list) {
-    last_reason = candidate.reject(problem, this_cpu());
+    last_reason = refusal(candidate, problem, places);
     if (last_reason == nullptr) return &candidate;
   }
   fail(err, GK_UNSUPPORTED, "%s: %s", spec.name, last_reason);
   return nullptr;
 }
 
-gk_status resolve(const op_spec &spec, const std::vector<operand> &operands, std::vector<void *> &pointers,
-                  gk_error *err) {
+gk_status resolve(const op_spec &spec, const std::vector<operand> &operands, operand_places &places, gk_error *err) {
   for (const operand &o : operands) {
     const uint64_t extent = o.extent_bytes();
     if (o.ref->buffer == nullptr) {
       if (o.required && extent != 0)
         return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s is absent; expected a buffer", spec.name, o.name);
-      pointers.push_back(nullptr);
+      places.pointers.push_back(nullptr);
+      places.sizes.push_back(0);
       continue;
     }
     if (!inside(o.ref->buffer, o.ref->offset, extent)) {
@@ -214,7 +227,8 @@ gk_status resolve(const op_spec &spec, const std::vector<operand> &operands, std
     if (size != 0 && o.ref->offset % size != 0)
       return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s at offset %llu is not aligned to its element size %u",
                   spec.name, o.name, static_cast<unsigned long long>(o.ref->offset), size);
-    pointers.push_back(static_cast<char *>(o.ref->buffer->data) + o.ref->offset);
+    places.pointers.push_back(static_cast<char *>(o.ref->buffer->data) + o.ref->offset);
+    places.sizes.push_back(o.ref->buffer->size - o.ref->offset);
   }
   return GK_OK;
 }
@@ -224,15 +238,15 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
     const op_spec *spec = find_op(op);
     if (spec == nullptr) return fail(err, GK_UNSUPPORTED, "cpu: unknown op %u", op);
     if (const gk_status status = spec->validate(problem, err); status != GK_OK) return status;
-    const implementation *chosen = pick(*spec, problem, err);
-    if (chosen == nullptr) return GK_UNSUPPORTED;
-    if (dry_run != 0) return GK_OK;
-    std::vector<void *> pointers;
-    if (const gk_status status = resolve(*spec, spec->operands(problem), pointers, err); status != GK_OK) return status;
+    if (dry_run != 0) return pick(*spec, problem, nullptr, err) == nullptr ? GK_UNSUPPORTED : GK_OK;
+    operand_places places;
+    if (const gk_status status = resolve(*spec, spec->operands(problem), places, err); status != GK_OK) return status;
     if (spec->check_operands != nullptr)
-      if (const gk_status status = spec->check_operands(problem, pointers, err); status != GK_OK) return status;
+      if (const gk_status status = spec->check_operands(problem, places.pointers, err); status != GK_OK) return status;
+    const implementation *chosen = pick(*spec, problem, &places, err);
+    if (chosen == nullptr) return GK_UNSUPPORTED;
     context ctx{stream->device->pool, this_cpu()};
-    chosen->run(problem, pointers, ctx);
+    chosen->run(problem, places.pointers, ctx);
     return GK_OK;
   });
 }

@@ -22,6 +22,10 @@ struct implementation {
   const char *(*reject)(const void *problem, const features &cpu);
   // Runs it; pointers in the order of op_spec::operands. May throw std::bad_alloc.
   void (*run)(void *problem, operand_pointers pointers, context &ctx);
+  // Optional: a second say once the operands are known, for those whose contents matter (packed weights). sizes[i]:
+  // bytes from pointers[i] to the end of its buffer. Null or the reason, as reject.
+  const char *(*reject_operands)(const void *problem, operand_pointers pointers,
+                                 std::span<const uint64_t> sizes) = nullptr;
 };
 
 // Best first, reference last. Empty for an op that this backend does not know.
