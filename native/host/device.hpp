@@ -35,6 +35,7 @@ class device;
 class buffer {
  public:
   buffer() = default;
+  // size may be 0. Throws status_error.
   buffer(device &owner, uint64_t size);
   // Takes ownership of a buffer the backend made (gemm_pack).
   buffer(std::shared_ptr<device> owner, gk_buffer *handle, uint64_t size);
@@ -46,7 +47,8 @@ class buffer {
   }
   explicit operator bool() const { return handle_ != nullptr; }
   gk_ref at(uint64_t offset = 0) const { return {handle_, offset}; }
-  uint64_t size() const { return size_; }
+  gk_buffer *handle() const { return handle_; }
+  uint64_t size() const { return size_; }  // 0 for a packed operand, whose size only the backend knows
   // Address if the memory is the host's, else nullptr.
   void *pointer() const;
 
@@ -70,7 +72,9 @@ class stream {
   stream &operator=(const stream &) = delete;
 
   // Runs one op: the first implementation that is not disabled on this device and accepts the problem; if the backend
-  // has none, the host CPU through copies (counted in device::fallbacks). Throws status_error.
+  // has none, the host CPU through copies (counted in device::fallbacks). If only disabled ones would accept it:
+  // GK_SELFTEST_FAILED. A problem whose `implementation` is not 0 runs on exactly that one or fails. Throws
+  // status_error.
   void run(gk_op op, void *problem);
   void write(const buffer &to, uint64_t offset, const void *from, uint64_t size);
   void read(const buffer &from, uint64_t offset, void *to, uint64_t size);
@@ -89,9 +93,11 @@ class stream {
 // How each implementation of an op stands on a device.
 struct implementation_status {
   std::string name;
-  bool accepted = false;  // would run the op's representative problem
-  std::string reason;     // why not: the backend's words, or the self-test case that failed
-  bool disabled = false;  // by the self-test gate
+  uint32_t index = 0;          // for the op struct's field `implementation`
+  uint32_t known_answers = 0;  // self-test cases it reproduced; 0: it accepted none of them
+  bool accepted = false;       // would run the op's representative problem
+  std::string reason;          // why not: the backend's words, or the self-test case that failed
+  bool disabled = false;       // by the self-test gate
 };
 
 class device : public std::enable_shared_from_this<device> {
@@ -106,19 +112,25 @@ class device : public std::enable_shared_from_this<device> {
   const std::string &id() const { return id_; }  // "cpu:0", "cuda:1"
   const backend_library &library() const { return *library_; }
   gk_device *handle() const { return handle_; }
-  const gk_device_info &info() const { return info_; }
+  const gk_device_info &info() const { return info_; }  // as of open()
+  gk_device_info current_info() const;                  // asks the device now: free memory changes
 
   // The self-test gate: every implementation of op that accepts a known-answer case runs it; one that errs or is wrong
   // is disabled and reported. Done at the first use of the op on this device; thread-safe; later calls are free.
+  // Throws status_error for what says nothing about an implementation: out of memory, device lost.
   void ensure_tested(gk_op op);
   std::vector<implementation_status> implementations(gk_op op);
   // Ops that ran on the host CPU instead, with how often.
   std::vector<std::pair<gk_op, uint64_t>> fallbacks() const;
-  // Called (from any thread) with a sentence when an implementation is disabled or an op first falls back.
+  // Called (from any thread) with a sentence when an implementation is disabled or an op first falls back. Without a
+  // sink the sentence goes to stderr. After on_notice returns the former sink is not called any more; a sink must not
+  // call on_notice.
   void on_notice(std::function<void(const std::string &)> sink);
 
  private:
   device() = default;
+  void check_operands(const op_spec &spec, void *problem) const;
+  friend class buffer;
   friend class stream;
   struct state;
   std::shared_ptr<const backend_library> library_;

@@ -1,0 +1,344 @@
+#include "device.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "backend.hpp"
+#include "cases.hpp"
+#include "host_cpu.hpp"
+#include "placed_case.hpp"
+#include "registry.hpp"
+#include "selftest.hpp"
+#include "status.hpp"
+
+namespace gonka {
+namespace {
+
+struct op_state {
+  std::mutex testing;
+  std::atomic<bool> tested{false};
+  // Constant once tested.
+  std::vector<tested_implementation> implementations;
+  bool any_disabled = false;
+  std::atomic<uint64_t> fallbacks{0};
+};
+
+// Sets a problem's implementation field for one call.
+class chosen_implementation {
+ public:
+  chosen_implementation(void *problem, uint32_t index)
+      : header_(static_cast<problem_header *>(problem)), before_(header_->implementation) {
+    header_->implementation = index;
+  }
+  ~chosen_implementation() { header_->implementation = before_; }
+  chosen_implementation(const chosen_implementation &) = delete;
+  chosen_implementation &operator=(const chosen_implementation &) = delete;
+
+ private:
+  problem_header *header_;
+  uint32_t before_;
+};
+
+bool is_cpu(const backend_library &library) {
+  return library.table == &cpu::backend();
+}
+
+// Large enough to be typical, never run: only asked about.
+const op_case *representative_case(gk_op op) {
+  for (const uint32_t use : {uint32_t(use_bench), uint32_t(use_conformance), ~0u})
+    for (const op_case &test : cases_of(op))
+      if ((test.uses & use) != 0) return &test;
+  return nullptr;
+}
+
+template <size_t N>
+void terminate_string(char (&text)[N]) {
+  text[N - 1] = '\0';
+}
+
+}  // namespace
+
+struct device::state {
+  // By position in all_ops().
+  std::vector<op_state> ops{all_ops().size()};
+
+  std::mutex notice_mutex;
+  std::function<void(const std::string &)> notice_sink;
+
+  mutable std::shared_mutex sizes_mutex;
+  std::unordered_map<const gk_buffer *, uint64_t> sizes;  // buffers that the host asked for
+
+  host_cpu fallback;
+
+  op_state &of(const op_spec &spec) {
+    const auto all = all_ops();
+    return ops[size_t(std::find(all.begin(), all.end(), &spec) - all.begin())];
+  }
+
+  void notice(const std::string &sentence) {
+    const std::lock_guard lock(notice_mutex);
+    if (notice_sink)
+      notice_sink(sentence);
+    else
+      std::fprintf(stderr, "gonka-miner: %s\n", sentence.c_str());
+  }
+};
+
+// -------------------------------------------------------------------------------------------------------------- buffer
+
+buffer::buffer(device &owner, uint64_t size) : owner_(owner.shared_from_this()), size_(size) {
+  error_report err;
+  check(owner.library().table->buffer_alloc(owner.handle(), std::max<uint64_t>(size, 1), &handle_, &err), err,
+        owner.id() + ": buffer of " + std::to_string(size) + " bytes");
+  const std::unique_lock lock(owner.state_->sizes_mutex);
+  owner.state_->sizes[handle_] = size;
+}
+
+buffer::buffer(std::shared_ptr<device> owner, gk_buffer *handle, uint64_t size)
+    : owner_(std::move(owner)), handle_(handle), size_(size) {}
+
+buffer::~buffer() {
+  if (handle_ == nullptr) return;
+  {
+    const std::unique_lock lock(owner_->state_->sizes_mutex);
+    owner_->state_->sizes.erase(handle_);
+  }
+  owner_->library().table->buffer_free(handle_);
+}
+
+void *buffer::pointer() const {
+  if (handle_ == nullptr || owner_->library().table->buffer_pointer == nullptr) return nullptr;
+  return owner_->library().table->buffer_pointer(handle_);
+}
+
+// -------------------------------------------------------------------------------------------------------------- stream
+
+stream::stream(std::shared_ptr<device> owner) : owner_(std::move(owner)) {
+  error_report err;
+  check(owner_->library().table->stream_open(owner_->handle(), &handle_, &err), err, owner_->id() + ": stream_open");
+}
+
+stream::~stream() {
+  owner_->library().table->stream_close(handle_);
+}
+
+namespace {
+
+void check_range(const device &d, const buffer &b, uint64_t offset, uint64_t size, const char *what) {
+  if (b.handle() == nullptr) throw status_error(GK_INVALID_ARGUMENT, d.id() + ": " + what + " of an empty buffer");
+  if (offset > b.size() || size > b.size() - offset)
+    throw status_error(GK_INVALID_ARGUMENT, d.id() + ": " + what + " of " + std::to_string(size) + " bytes at offset " +
+                                                std::to_string(offset) + " of a buffer of " + std::to_string(b.size()));
+}
+
+}  // namespace
+
+void stream::write(const buffer &to, uint64_t offset, const void *from, uint64_t size) {
+  check_range(*owner_, to, offset, size, "write");
+  if (size == 0) return;
+  error_report err;
+  check(owner_->library().table->buffer_write(handle_, to.handle(), offset, from, size, &err), err,
+        owner_->id() + ": write");
+}
+
+void stream::read(const buffer &from, uint64_t offset, void *to, uint64_t size) {
+  check_range(*owner_, from, offset, size, "read");
+  if (size == 0) return;
+  error_report err;
+  check(owner_->library().table->buffer_read(handle_, from.handle(), offset, to, size, &err), err,
+        owner_->id() + ": read");
+}
+
+void stream::synchronize() {
+  error_report err;
+  check(owner_->library().table->synchronize(handle_, &err), err, owner_->id() + ": synchronize");
+}
+
+void stream::run(gk_op op, void *problem) {
+  device &d = *owner_;
+  const op_spec *spec = find_op(op);
+  if (spec == nullptr) throw status_error(GK_INVALID_ARGUMENT, d.id() + ": unknown op " + std::to_string(int(op)));
+  error_report err;
+  check(spec->validate(problem, &err), err, d.id());
+  // A vendor's library is not trusted to notice an operand that is absent or leaves its buffer; the CPU backend does.
+  if (!is_cpu(d.library())) d.check_operands(*spec, problem);
+  d.ensure_tested(op);
+  const op_state &state = d.state_->of(*spec);
+  const gk_backend &table = *d.library().table;
+  const uint32_t wanted = static_cast<problem_header *>(problem)->implementation;
+
+  gk_status status = GK_UNSUPPORTED;
+  if (wanted != 0) {
+    for (const tested_implementation &t : state.implementations)
+      if (t.index == wanted && t.disabled)
+        throw status_error(GK_SELFTEST_FAILED, d.id() + ": " + spec->name + " " + t.name + " is disabled: " + t.reason);
+    return check(table.run(handle_, op, problem, 0, &err), err, d.id());
+  }
+  if (!state.any_disabled) {
+    status = table.run(handle_, op, problem, 0, &err);
+  } else {
+    for (const tested_implementation &t : state.implementations) {
+      if (t.disabled) continue;
+      const chosen_implementation choice(problem, t.index);
+      status = table.run(handle_, op, problem, 0, &err);
+      if (status != GK_UNSUPPORTED) break;
+    }
+  }
+  if (status != GK_UNSUPPORTED) return check(status, err, d.id());
+
+  // A device that claims the problem but computes it wrongly must not look slow: it is broken.
+  for (const tested_implementation &t : state.implementations) {
+    const chosen_implementation choice(problem, t.index);
+    if (t.disabled && table.run(handle_, op, problem, 1, nullptr) == GK_OK)
+      throw status_error(GK_SELFTEST_FAILED, d.id() + ": " + spec->name +
+                                                 ": no implementation is left for this problem: " + t.name +
+                                                 " is disabled: " + t.reason);
+  }
+  const std::string reason = err.text(GK_UNSUPPORTED);
+  if (is_cpu(d.library())) throw status_error(GK_UNSUPPORTED, d.id() + ": " + reason);
+  if (op == GK_OP_GEMM && static_cast<const gk_gemm *>(problem)->b_packed != 0)
+    throw status_error(GK_UNSUPPORTED,
+                       d.id() + ": " + reason + "; B is packed for this device, so the host CPU cannot run it either");
+  if (d.state_->of(*spec).fallbacks.fetch_add(1) == 0)
+    d.state_->notice(d.id() + " does not run " + spec->name + " (" + reason +
+                     "); it runs on the host CPU through copies");
+  d.state_->fallback.run(table, handle_, d.id(), *spec, problem);
+}
+
+buffer stream::pack(const gk_gemm_pack &request) {
+  device &d = *owner_;
+  const gk_backend &table = *d.library().table;
+  if (table.gemm_pack == nullptr) return {};
+  d.ensure_tested(GK_OP_GEMM);
+  const op_state &state = d.state_->of(*find_op(GK_OP_GEMM));
+  error_report err;
+  const auto try_pack = [&](uint32_t index) -> gk_buffer * {
+    gk_gemm_pack copy = request;
+    copy.implementation = index;
+    gk_buffer *packed = nullptr;
+    const gk_status status = table.gemm_pack(handle_, &copy, &packed, &err);
+    if (status == GK_UNSUPPORTED) return nullptr;
+    check(status, err, d.id() + ": gemm_pack");
+    return packed;
+  };
+  if (request.implementation != 0 || !state.any_disabled) return buffer(owner_, try_pack(request.implementation), 0);
+  for (const tested_implementation &t : state.implementations)
+    if (!t.disabled)
+      if (gk_buffer *packed = try_pack(t.index)) return buffer(owner_, packed, 0);
+  return {};
+}
+
+// -------------------------------------------------------------------------------------------------------------- device
+
+std::shared_ptr<device> device::open(std::shared_ptr<const backend_library> library, uint32_t index, options options) {
+  const gk_backend &table = *library->table;
+  // The constructor is private: make_shared cannot reach it.
+  std::shared_ptr<device> d(new device);
+  d->state_ = std::make_unique<state>();
+  d->library_ = std::move(library);
+  d->id_ = std::string(table.name) + ":" + std::to_string(index);
+  error_report err;
+  gk_device_options request{};
+  request.struct_size = sizeof request;
+  request.threads = options.threads;
+  check(table.device_open(index, &request, &d->handle_, &err), err, d->id_);
+  d->info_ = d->current_info();
+  return d;
+}
+
+device::~device() {
+  if (handle_ != nullptr) library_->table->device_close(handle_);
+}
+
+gk_device_info device::current_info() const {
+  gk_device_info info{};
+  info.struct_size = sizeof info;
+  error_report err;
+  check(library_->table->device_info(handle_, &info, &err), err, id_ + ": device_info");
+  terminate_string(info.name);
+  terminate_string(info.arch);
+  terminate_string(info.driver);
+  terminate_string(info.unique_id);
+  info.format_count = std::min<uint32_t>(info.format_count, GK_MAX_FORMATS);
+  return info;
+}
+
+void device::check_operands(const op_spec &spec, void *problem) const {
+  for (const operand &o : spec.operands(problem)) {
+    const uint64_t extent = o.extent_bytes();
+    const std::string what = id_ + ": " + spec.name + ": operand " + o.name;
+    if (o.ref->buffer == nullptr) {
+      if (o.required && extent != 0) throw status_error(GK_INVALID_ARGUMENT, what + " is absent; expected a buffer");
+      continue;
+    }
+    if (const uint32_t size = dtype_size(o.dtype); size != 0 && o.ref->offset % size != 0)
+      throw status_error(GK_INVALID_ARGUMENT, what + " at offset " + std::to_string(o.ref->offset) +
+                                                  " is not aligned to its element size " + std::to_string(size));
+    const std::shared_lock lock(state_->sizes_mutex);
+    const auto found = state_->sizes.find(o.ref->buffer);
+    if (found == state_->sizes.end()) continue;  // packed by the backend, which alone knows the size
+    if (o.ref->offset > found->second || extent > found->second - o.ref->offset)
+      throw status_error(GK_INVALID_ARGUMENT, what + " needs bytes [" + std::to_string(o.ref->offset) + ", " +
+                                                  std::to_string(o.ref->offset + extent) + ") of a buffer of " +
+                                                  std::to_string(found->second));
+  }
+}
+
+void device::ensure_tested(gk_op op) {
+  const op_spec *spec = find_op(op);
+  if (spec == nullptr) throw status_error(GK_INVALID_ARGUMENT, id_ + ": unknown op " + std::to_string(int(op)));
+  op_state &s = state_->of(*spec);
+  if (s.tested.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(s.testing);
+  if (s.tested.load(std::memory_order_relaxed)) return;
+  s.implementations = self_test(*library_->table, handle_, *spec);
+  for (const tested_implementation &t : s.implementations) {
+    if (!t.disabled) continue;
+    s.any_disabled = true;
+    state_->notice(id_ + ": " + spec->name + " " + t.name + " failed its self-test and is disabled: " + t.reason);
+  }
+  s.tested.store(true, std::memory_order_release);
+}
+
+std::vector<implementation_status> device::implementations(gk_op op) {
+  ensure_tested(op);
+  const op_spec &spec = *find_op(op);
+  std::vector<implementation_status> list;
+  raw_stream stream = open_stream(*library_->table, handle_);
+  for (const tested_implementation &t : state_->of(spec).implementations) {
+    implementation_status status;
+    status.name = t.name;
+    status.index = t.index;
+    status.known_answers = t.passed;
+    status.disabled = t.disabled;
+    if (t.disabled) status.reason = t.reason;
+    if (const op_case *test = representative_case(op); test != nullptr && !t.disabled) {
+      built_case problem = test->build(*test);
+      const chosen_implementation choice(problem.problem.get(), t.index);
+      error_report err;
+      const gk_status answer = library_->table->run(stream.get(), op, problem.problem.get(), 1, &err);
+      status.accepted = answer == GK_OK;
+      if (!status.accepted) status.reason = err.text(answer);
+    }
+    list.push_back(std::move(status));
+  }
+  return list;
+}
+
+std::vector<std::pair<gk_op, uint64_t>> device::fallbacks() const {
+  std::vector<std::pair<gk_op, uint64_t>> counts;
+  for (size_t i = 0; i < state_->ops.size(); ++i)
+    if (const uint64_t n = state_->ops[i].fallbacks.load(); n != 0) counts.emplace_back(all_ops()[i]->op, n);
+  return counts;
+}
+
+void device::on_notice(std::function<void(const std::string &)> sink) {
+  const std::lock_guard lock(state_->notice_mutex);
+  state_->notice_sink = std::move(sink);
+}
+
+}  // namespace gonka
