@@ -1,0 +1,121 @@
+/** argv -> command -> exit code. Each command's file is imported only when it is the one that runs. */
+import type { Command } from 'commander'
+import type { Define, Run } from './commands/command.ts'
+import { exitCodeOf, exitCodes, GonkaError, isGonkaError } from './errors.ts'
+import type { Io } from './io.ts'
+import { packageVersion } from './package-info.ts'
+
+interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  readonly example: string
+  readonly load: () => Promise<{ readonly define: Define }>
+}
+
+/** In the order of the help text. */
+const entries: readonly CommandEntry[] = [
+  {
+    name: 'keys',
+    summary: 'create, import or show a key of the Gonka chain',
+    example: 'gonka-miner keys create --key miner.json',
+    load: () => import('./commands/keys.ts'),
+  },
+  {
+    name: 'completion',
+    summary: 'print a completion script for bash, zsh or fish',
+    example: 'source <(gonka-miner completion bash)',
+    load: () => import('./commands/completion.ts'),
+  },
+]
+
+/**
+ * Runs one command line (without node and script) and returns its exit code: 0 done, 1 failed or a negative verdict,
+ * 2 misuse or unreadable input, 130 interrupted. Never throws and never ends the process.
+ */
+export async function main(argv: readonly string[], io?: Io): Promise<number> {
+  if (io) return runCommand(argv, io)
+  const { processIo } = await import('./process-io.ts')
+  const own = processIo()
+  try {
+    const code = await runCommand(argv, own)
+    return own.stopCode() ?? code
+  } finally {
+    own.release()
+  }
+}
+
+async function runCommand(argv: readonly string[], io: Io): Promise<number> {
+  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+    io.out.write(`${packageVersion()}\n`)
+    return exitCodes.ok
+  }
+  let code: number = exitCodes.ok
+  const run: Run =
+    (action) =>
+    async (...given) => {
+      code = await action(io, ...given)
+    }
+  try {
+    const named = argv.find((word) => !word.startsWith('-'))
+    const wanted = named === 'help' ? argv.find((word) => !word.startsWith('-') && word !== 'help') : named
+    const program = await commandTree(io, run, (name) => name === wanted)
+    await program.parseAsync(argv as string[], { from: 'user' })
+    return code
+  } catch (error) {
+    return report(error, io)
+  }
+}
+
+/** The whole command line; options and actions only of the commands that `complete` picks. */
+async function commandTree(io: Io, run: Run, complete: (name: string) => boolean): Promise<Command> {
+  const { Command } = await import('commander')
+  const program = new Command('gonka-miner')
+    .description('Benchmark AI hardware, join the Gonka network with it, and prove the compute to anyone.')
+    .version(packageVersion())
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out.write(text),
+      writeErr: (text) => io.err.write(text),
+      getOutHelpWidth: () => io.out.columns ?? 80,
+      getErrHelpWidth: () => io.err.columns ?? 80,
+    })
+    .addHelpText('after', `\nExamples:\n${entries.map((entry) => `  ${entry.example}\n`).join('')}`)
+  for (const entry of entries) {
+    const command = program.command(entry.name).description(entry.summary)
+    if (!complete(entry.name)) {
+      // Never called: the command that the command line names is always complete.
+      command.action(() => undefined)
+      continue
+    }
+    const { define } = await entry.load()
+    define(command, run, () => commandTree(io, run, () => true))
+    command.addHelpText('after', `\nExample:\n  ${entry.example}\n`)
+  }
+  return program
+}
+
+/** Says on `err` what went wrong; returns the exit code. */
+function report(error: unknown, io: Io): number {
+  if (isCommanderError(error)) {
+    // commander has written the message, or the help text that was asked for.
+    return error.exitCode === 0 ? exitCodes.ok : exitCodes.misuse
+  }
+  if (io.signal.aborted && !isGonkaError(error, 'ERR_GK_INTERNAL')) {
+    io.err.write('interrupted\n')
+    return exitCodes.interrupted
+  }
+  if (isGonkaError(error)) {
+    io.err.write(`${error.code}: ${error.message}\n`)
+    return exitCodeOf(error)
+  }
+  const bug = error instanceof Error ? error : new GonkaError('ERR_GK_INTERNAL', String(error))
+  io.err.write(`gonka-miner ${packageVersion()}, Node ${process.version}: unexpected error, please report it\n`)
+  io.err.write(`${bug.stack ?? bug.message}\n`)
+  return exitCodes.failed
+}
+
+function isCommanderError(error: unknown): error is Error & { exitCode: number } {
+  return (
+    error instanceof Error && 'exitCode' in error && String((error as { code?: unknown }).code).startsWith('commander.')
+  )
+}

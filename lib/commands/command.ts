@@ -1,0 +1,35 @@
+/** What a command file exports, and the pieces their option lists share. */
+import { type Command, InvalidArgumentError } from 'commander'
+import type { Io } from '../io.ts'
+
+/** Turns an action that returns an exit code into what commander calls. */
+export type Run = <A extends unknown[]>(
+  action: (io: Io, ...given: A) => Promise<number>,
+) => (...given: A) => Promise<void>
+
+/**
+ * Adds options, subcommands and actions to a command that the command line has already named and described. wholeTree
+ * builds the complete command line, for commands about commands.
+ */
+export type Define = (command: Command, run: Run, wholeTree: () => Promise<Command>) => void
+
+export const jsonOption = ['--json', 'one JSON document on standard output'] as const
+export const deviceOption = ['--device <id>', 'device as `gonka-miner devices` names it', 'cpu:0'] as const
+
+/** A parser for an integer option within [min, max]. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`Expected an integer in ${min}..${max}.`)
+    return value
+  }
+}
+
+/** A parser for a decimal number option for which `accept` holds; `wanted` completes "Expected". */
+export function decimal(wanted: string, accept: (value: number) => boolean): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
+    if (!Number.isFinite(value) || !accept(value)) throw new InvalidArgumentError(`Expected ${wanted}.`)
+    return value
+  }
+}
