@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { decodeVector, encodeVector, fromHalfBits, toHalfBits } from '../../lib/protocol/artifact-vector.ts'
+import { binomialUpperTail } from '../../lib/protocol/binomial.ts'
 import {
   embeddingArtifact,
   haarRotate,
@@ -9,7 +10,7 @@ import {
   seededNormals,
   seedFromString,
 } from '../../lib/protocol/embedding-artifact.ts'
-import { binomialUpperTail, judgeArtifacts } from '../../lib/protocol/fraud-test.ts'
+import { judgeArtifacts } from '../../lib/protocol/fraud-test.ts'
 
 const floats = (bits: readonly number[]) => new Float32Array(Uint32Array.from(bits).buffer)
 const bitsOf = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length)
@@ -122,7 +123,7 @@ t.test('binomial tail against 60-digit sums, every verdict of the grid', async (
   let worst = 0
   let verdicts = 0
   for (const row of validation.fraud_test.rows) {
-    const p = row.n_total === 0 ? 1 : binomialUpperTail(row.n_mismatch, row.n_total, row.p_mismatch)
+    const p = row.n_total === 0 ? 1 : binomialUpperTail(row.n_total, row.n_mismatch, row.p_mismatch)
     if (row.exact_decimal60 > 1e-300) worst = Math.max(worst, Math.abs(p / row.exact_decimal60 - 1))
     for (const [threshold, fraud] of Object.entries(row.fraud)) {
       t.equal(p < Number(threshold), fraud)
@@ -142,7 +143,7 @@ t.test('the first mismatch count that is fraud, as the protocol tabulates it', a
   for (const [p, threshold, expected] of table) {
     const found = [10, 50, 100, 200].map((n) => {
       let k = 0
-      while (binomialUpperTail(k, n, p) >= threshold) k++
+      while (binomialUpperTail(n, k, p) >= threshold) k++
       return k
     })
     t.same(found, expected, `p ${p} threshold ${threshold}`)
