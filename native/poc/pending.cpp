@@ -1,3 +1,0 @@
-namespace gonka {
-int poc_anchor;
-}
