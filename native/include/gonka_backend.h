@@ -127,8 +127,10 @@ typedef enum gk_epilogue {
  *            ceil(k/scale_block_k)], F32, dense; each multiplies its block. Absent: 1.
  *  Aliasing  C may be D (same place and ld). No other overlap of D with an operand.
  *  Empty     m == 0 or n == 0: nothing. k == 0: beta * C. beta == 0: C is not read and may hold NaN.
- *  Numerics  floats: |error| <= 2 (k + 2) eps32 |alpha| sum|a||b| + rounding of D, elementwise, for products that do
- *            not overflow. Bitwise repeatable for one device, implementation and problem.
+ *  Numerics  floats: |error| <= 2 (k + 2) eps32 |alpha| sum|a||b| + eps32 |beta c| + rounding of D, elementwise, for
+ *            products that do not overflow; SWIGLU: that of both products carried through silu, + 8 eps32 |d|.
+ *            BF16 x BF16: subnormal operands and partial sums may count as zero. Bitwise repeatable for one device,
+ *            implementation and problem.
  *  Source    Goto and van de Geijn, ACM TOMS 34(3), 2008 (blocking). */
 typedef struct gk_gemm {
   uint32_t struct_size;

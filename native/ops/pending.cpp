@@ -6,7 +6,6 @@ namespace gonka {
       OP,        #NAME,   "op",                                       \
       sizeof(T), false,   [](const void *, gk_error *e) noexcept { return fail(e, GK_UNSUPPORTED, "pending"); }, \
       nullptr,   nullptr, nullptr};
-PENDING(gemm, GK_OP_GEMM, gk_gemm)
 PENDING(attention, GK_OP_ATTENTION, gk_attention)
 PENDING(matmul_pow, GK_OP_MATMUL_POW, gk_matmul_pow)
 PENDING(sha256_search, GK_OP_SHA256_SEARCH, gk_sha256_search)

@@ -5,7 +5,6 @@ namespace gonka {
   std::vector<op_case> NAME##_cases() { \
     return {};                          \
   }
-PENDING(gemm)
 PENDING(attention)
 PENDING(matmul_pow)
 PENDING(sha256_search)
