@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "device.hpp"
-#include "json.hpp"
+#include "json_document.hpp"
 
 namespace gonka {
 namespace {

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "device.hpp"
-#include "json.hpp"
+#include "json_document.hpp"
 
 namespace gonka {
 namespace {

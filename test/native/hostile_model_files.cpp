@@ -13,7 +13,6 @@
 #include "checkpoint.hpp"
 #include "description.hpp"
 #include "device.hpp"
-#include "json.hpp"
 
 using namespace gonka;
 
