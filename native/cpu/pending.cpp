@@ -5,16 +5,9 @@ namespace gonka::cpu {
     return {};                                             \
   }
 PENDING(gemm)
-PENDING(attention)
 PENDING(matmul_pow)
 PENDING(sha256_search)
 PENDING(normal_fill)
-PENDING(rms_norm)
-PENDING(rope)
-PENDING(silu_mul)
-PENDING(householder)
-PENDING(gather)
-PENDING(l2_normalize)
 uint64_t gemm_pack_size(const gk_gemm_pack &, const features &, const char **reason) {
   *reason = "pending";
   return 0;

@@ -5,14 +5,7 @@ namespace gonka {
   std::vector<op_case> NAME##_cases() { \
     return {};                          \
   }
-PENDING(attention)
 PENDING(matmul_pow)
 PENDING(sha256_search)
 PENDING(normal_fill)
-PENDING(rms_norm)
-PENDING(rope)
-PENDING(silu_mul)
-PENDING(householder)
-PENDING(gather)
-PENDING(l2_normalize)
 }  // namespace gonka

@@ -1,0 +1,107 @@
+#include "case_data.hpp"
+#include "rms_norm.hpp"
+
+namespace gonka {
+
+extern const op_spec rms_norm_op;
+
+namespace {
+
+enum class place { apart, y_is_x, sum_is_x, sum_is_residual };
+
+struct parameters {
+  uint32_t type, w_type;
+  int64_t rows, columns, pad;
+  bool residual, round_before_weight;
+  place where;
+  double scale;  // typical |x|
+  float eps;
+};
+
+built_case build(const op_case &self) {
+  const auto &q = *static_cast<const parameters *>(self.parameters.get());
+  auto p = std::make_shared<gk_rms_norm>();
+  *p = {.struct_size = sizeof *p,
+        .implementation = 0,
+        .type = q.type,
+        .w_type = q.w_type,
+        .round_before_weight = q.round_before_weight,
+        .eps = q.eps,
+        .rows = q.rows,
+        .columns = q.columns,
+        .ldx = q.columns + q.pad,
+        .ld_residual = q.residual ? q.columns + (q.where == place::sum_is_residual ? q.pad : 2 * q.pad) : 0,
+        .ld_sum = q.residual ? q.columns + q.pad : 0,
+        .ldy = q.columns + (q.where == place::y_is_x ? q.pad : 3 * q.pad),
+        .x = {},
+        .residual = {},
+        .sum = {},
+        .w = {},
+        .y = {}};
+  built_case built = start_case(rms_norm_op, p, q.residual ? 0 : 1u << k_rms_norm_residual | 1u << k_rms_norm_sum);
+  seeded_values values(self.seed);
+  fill_operand(built, k_rms_norm_x, [&](int64_t) { return q.scale * values.normal(); });
+  fill_operand(built, k_rms_norm_residual, [&](int64_t) { return q.scale * values.normal(); });
+  fill_operand(built, k_rms_norm_w, [&](int64_t) { return values.uniform(-2, 2); });
+  const auto share = [&](rms_norm_operand i, rms_norm_operand with) {
+    built.same_place.assign(built.operands.size(), -1);
+    built.same_place[i] = with;
+    built.data[i] = built.data[with];
+  };
+  if (q.where == place::y_is_x) share(k_rms_norm_y, k_rms_norm_x);
+  if (q.where == place::sum_is_x) share(k_rms_norm_sum, k_rms_norm_x);
+  if (q.where == place::sum_is_residual) share(k_rms_norm_sum, k_rms_norm_residual);
+  return built;
+}
+
+// The rounded sum is exact: one F32 addition and one rounding give it. y: the bound of gk_rms_norm, plus the rounding
+// of the reference itself, plus one unit of the type where an intermediate rounding may fall the other way.
+comparison compare(const op_case &self, const built_case &problem, const std::vector<std::vector<std::byte>> &got,
+                   const std::vector<std::vector<std::byte>> &want) {
+  const auto &q = *static_cast<const parameters *>(self.parameters.get());
+  const double flip = q.round_before_weight && q.type != GK_F32 ? 2 * unit_roundoff(q.type) : 0;
+  const double relative = (double(q.columns) / 4 + 8) * k_eps32 + flip;
+  // The sum's error grows like a random walk, and the roundings of got and want are independent at worst.
+  const double aggregate = (std::sqrt(double(q.columns)) / 4 + 8) * k_eps32 + 2 * unit_roundoff(q.type);
+  const comparison y = compare_operand(problem, k_rms_norm_y, got, want, aggregate, [&](int64_t, double value) {
+    return relative * std::abs(value) + 2 * rounding_bound(q.type, value);
+  });
+  if (!q.residual) return y;
+  return worse_of(y, compare_operand(problem, k_rms_norm_sum, got, want, 0, [](int64_t, double) { return 0.0; }));
+}
+
+}  // namespace
+
+std::vector<op_case> rms_norm_cases() {
+  std::vector<op_case> list;
+  const auto add = [&](uint32_t uses, parameters q) {
+    static constexpr const char *k_places[] = {"", " y=x", " sum=x", " sum=residual"};
+    std::string name = std::string(dtype_name(q.type)) + " w=" + dtype_name(q.w_type) + " " + std::to_string(q.rows) +
+                       "x" + std::to_string(q.columns) + " ld+" + std::to_string(q.pad) +
+                       (q.residual ? " residual" : "") + (q.round_before_weight ? " round_before_weight" : "") +
+                       k_places[int(q.where)];
+    if (q.scale != 1) name += q.scale > 1 ? " large" : " tiny";
+    list.push_back({name, uses, 1000 + list.size(), build, std::make_shared<parameters>(q), compare});
+  };
+  const auto half = [](uint32_t type) { return type != GK_F32; };
+  for (const uint32_t type : {GK_F32, GK_F16, GK_BF16}) {
+    add(use_selftest | use_conformance, {type, type, 3, 33, 1, true, half(type), place::apart, 1, 1e-5f});
+    for (const int64_t columns : {0, 1, 7, 8, 9, 15, 16, 17, 31, 33, 64, 97, 127, 257, 1031})
+      add(use_conformance, {type, type, 3, columns, columns % 4, false, false, place::apart, 1, 1e-5f});
+    for (const int64_t rows : {0, 1, 2, 5, 67})
+      add(use_conformance, {type, GK_F32, rows, 40, 3, rows % 2 != 0, half(type), place::apart, 1, 1e-6f});
+    for (const place where : {place::y_is_x, place::sum_is_x, place::sum_is_residual})
+      add(use_conformance, {type, type, 4, 65, 5, where != place::y_is_x, false, where, 1, 1e-5f});
+    for (const uint32_t w_type : {GK_F32, GK_F16, GK_BF16})
+      add(use_conformance, {type, w_type, 2, 100, 0, true, half(type), place::apart, 1, 0});
+    // Squares up to 1e30 in F32 range; subnormal inputs whose results are normal.
+    add(use_conformance, {type, type, 2, 96, 1, false, false, place::apart, type == GK_F16 ? 5e3 : 1e14, 1e-5f});
+    add(use_conformance, {type, type, 2, 96, 1, false, false, place::apart, type == GK_F16 ? 1e-6 : 1e-39,
+                          type == GK_F16 ? 1e-12f : 1e-30f});
+    add(use_full | use_bench, {type, type, 512, 4096, 0, true, false, place::sum_is_residual, 1, 1e-5f});
+  }
+  add(use_full | use_bench, {GK_F32, GK_F32, 1024, 1024, 0, false, false, place::apart, 1, 1e-5f});
+  return list;
+}
+
+}  // namespace gonka

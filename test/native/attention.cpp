@@ -1,0 +1,6 @@
+// Attention: every case by every implementation, what validation refuses, and properties.
+#include "case_runner.hpp"
+
+int main() {
+  return gonka::test::run_cases(GK_OP_ATTENTION) != 0;
+}

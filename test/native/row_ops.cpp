@@ -1,0 +1,12 @@
+// Row-wise ops: every case by every implementation, what validation refuses, and properties.
+#include "case_runner.hpp"
+#include "check.hpp"
+
+int main() {
+  using namespace gonka;
+  int failed = 0;
+  for (const gk_op op :
+       {GK_OP_RMS_NORM, GK_OP_ROPE, GK_OP_SILU_MUL, GK_OP_HOUSEHOLDER, GK_OP_GATHER, GK_OP_L2_NORMALIZE})
+    failed += test::run_cases(op);
+  return failed != 0;
+}
