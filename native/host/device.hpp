@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -26,8 +27,15 @@ class status_error : public std::runtime_error {
 struct backend_library {
   const gk_backend *table = nullptr;
   std::string path;              // empty for the linked-in CPU backend
-  std::string sha256;            // of the library file (of the addon for the CPU backend), hex
   std::shared_ptr<void> handle;  // keeps the library loaded
+
+  // SHA-256 of the library file (for the CPU backend of the file that holds this code: the addon), hex; empty if it
+  // cannot be read. Computed at the first call; thread-safe.
+  const std::string &sha256() const;
+
+ private:
+  mutable std::once_flag hashed_;
+  mutable std::string sha256_;
 };
 
 class device;
