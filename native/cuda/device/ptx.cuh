@@ -1,0 +1,32 @@
+// Everything a kernel may use of the machine: one thin function per PTX instruction, named after it.
+//
+// Under nvcc the functions are inline PTX or the compiler's own loads and stores; in any other compilation they are the
+// emulator's, which runs the same kernel source on the CPU with checks. A kernel therefore
+//   - touches memory only through gptr<T> (device memory) and sptr<T> (shared memory) with ld_/st_ and the copies;
+//   - gets its dynamic shared memory from shared_at<T>(byte offset) and has no static shared memory;
+//   - keeps registers in local variables and arrays, and calls nothing that is not declared here or plain arithmetic.
+// Both sides are compiled without contraction of products and sums: fma() is written where it is meant.
+//
+//   index      thread_idx block_idx block_dim grid_dim lane_id warp_id
+//   memory     ld_global st_global ld_shared st_shared atom_add_global atom_add_shared atom_exch_global
+//   barriers   bar_sync() (all threads), bar_sync(id, count), bar_arrive(id, count), bar_warp_sync
+//   lanes      shfl_idx shfl_xor shfl_up shfl_down vote_ballot vote_any vote_all (whole warps)
+//   copies     cp_async_16 / cp_async_4 / cp_async_8 (dst, src, valid bytes; the rest is zeros), cp_async_commit,
+//              cp_async_wait<left>
+//   matrices   ldmatrix_x4 ldmatrix_x2 (and _trans), stmatrix_x4, mma_m16n8k16<f16|bf16>, mma_m16n8k32<e4m3|e5m2>,
+//              mma_m16n8k32_s8
+//   mbarrier   mbarrier_init mbarrier_arrive mbarrier_arrive_expect_tx mbarrier_wait_parity fence_mbarrier_init
+//   bulk       cp_async_bulk_tensor_2d (tile of a tensor_map to shared memory), fence_proxy_async
+//   wgmma      wgmma_fence wgmma_commit wgmma_wait<left> wgmma_m64k16<N, T> setmaxnreg_inc/dec
+//   numbers    to_f32 from_f32<T> fma ex2_approx lg2_approx rcp_approx rsqrt_approx sqrt_rn div_rn and bit casts
+#pragma once
+
+#include <cstdint>
+
+#include "number_types.cuh"
+
+#if defined(__CUDACC__)
+#include "ptx_nvcc.cuh"
+#else
+#include "emulator/ptx_host.hpp"
+#endif
