@@ -1,0 +1,78 @@
+// JS objects that stand for native ones. Each class is registered once per environment.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "device.hpp"
+#include "task.hpp"
+
+namespace gonka::addon {
+
+// Per environment: constructors of the wrapped classes.
+struct environment {
+  Napi::FunctionReference device_class;
+  Napi::FunctionReference poc_v1_class;
+};
+
+// What tasks of one open device share.
+struct open_device {
+  std::shared_ptr<device> handle;
+  std::timed_mutex turn;
+  // Sentences of device::on_notice, kept until a task can hand them to JS.
+  std::mutex notices_mutex;
+  std::vector<std::string> notices;
+  shared_function on_notice;
+};
+
+// Calls on one device queue behind each other; waiting gives up when cancelled. At its end, hands the device's notices
+// to the JS thread.
+class device_turn {
+ public:
+  device_turn(open_device &device, task_context &ctx);
+  ~device_turn();
+  device_turn(const device_turn &) = delete;
+  device_turn &operator=(const device_turn &) = delete;
+
+ private:
+  open_device &device_;
+  task_context &ctx_;
+};
+
+class device_wrap : public Napi::ObjectWrap<device_wrap> {
+ public:
+  static void define(Napi::Env env, Napi::Object exports);
+  // Wraps an opened device.
+  static Napi::Value create(Napi::Env env, std::shared_ptr<open_device> device);
+  explicit device_wrap(const Napi::CallbackInfo &info);
+
+ private:
+  std::shared_ptr<open_device> device_or_throw(Napi::Env env) const;
+  Napi::Value report(const Napi::CallbackInfo &info);
+  Napi::Value backend(const Napi::CallbackInfo &info);
+  Napi::Value selftest(const Napi::CallbackInfo &info);
+  Napi::Value conformance(const Napi::CallbackInfo &info);
+  Napi::Value bench(const Napi::CallbackInfo &info);
+  Napi::Value cpu_peak(const Napi::CallbackInfo &info);
+  Napi::Value poc_v1_open(const Napi::CallbackInfo &info);
+  Napi::Value fallbacks(const Napi::CallbackInfo &info);
+  Napi::Value close(const Napi::CallbackInfo &info);
+
+  std::shared_ptr<open_device> device_;
+};
+
+void define_poc_v1(Napi::Env env);
+// { promise: Promise<session>, cancel } for a request as lib/native-api.ts has it.
+Napi::Value open_poc_v1(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request,
+                        const Napi::Value &on_progress);
+// { promise: Promise<BenchResult>, cancel }.
+Napi::Value start_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request);
+
+Napi::Object device_report(Napi::Env env, device &d);
+Napi::Object backend_report(Napi::Env env, const backend_library &library);
+
+}  // namespace gonka::addon
