@@ -3,7 +3,6 @@
 #include "backend.hpp"
 
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 
 #include "features.hpp"
 #include "implementation.hpp"
+#include "memory.hpp"
 #include "thread_pool.hpp"
 
 struct gk_device {
@@ -82,11 +82,9 @@ gk_status device_info(gk_device *device, gk_device_info *info, gk_error *err) {
 #else
     std::snprintf(full.arch, sizeof full.arch, "%s", describe(f).c_str());
 #endif
-    struct sysinfo memory;
-    if (sysinfo(&memory) == 0) {
-      full.memory_bytes = uint64_t(memory.totalram) * memory.mem_unit;
-      full.memory_free_bytes = uint64_t(memory.freeram + memory.bufferram) * memory.mem_unit;
-    }
+    const memory_limits memory = memory_now();
+    full.memory_bytes = memory.total;
+    full.memory_free_bytes = memory.available;
     full.compute_units = usable_cpus();
     full.threads = device->pool.size();
     const gk_format formats[] = {{GK_F32, 24}, {GK_F16, 24}, {GK_BF16, 24}, {GK_I8, 32}};

@@ -117,9 +117,14 @@ void apply_override(features &f, const char *text) {
 
 }  // namespace
 
+const features &detected_cpu() {
+  static const features cached = detect();
+  return cached;
+}
+
 const features &this_cpu() {
   static const features cached = [] {
-    features f = detect();
+    features f = detected_cpu();
     if (const char *text = std::getenv("GONKA_CPU_FEATURES"); text != nullptr && *text != '\0') apply_override(f, text);
     return f;
   }();

@@ -21,6 +21,8 @@ struct features {
 // "ref" or "none" (nothing), "avx2" (up to and including that level), or "-avx512bf16" (all but that one). Read at the
 // first call; an unknown name is ignored and named on stderr.
 const features &this_cpu();
+// Before the variable takes anything away.
+const features &detected_cpu();
 
 // "avx2 avx512 avx512vnni sha", for device_info.arch.
 std::string describe(const features &f);

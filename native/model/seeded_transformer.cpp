@@ -93,12 +93,7 @@ seeded_transformer::seeded_transformer(std::shared_ptr<device> device, const see
   const double total_bytes = k_half * (double(shape.layers) * (2.0 * shape.dim * shape.dim + 2.0 * shape.dim * kv_dim +
                                                                3.0 * shape.dim * shape.ffn_hidden) +
                                        double(shape.vocab) * shape.dim);
-  gk_device_info now{};
-  now.struct_size = sizeof now;
-  uint64_t free_bytes = device_->info().memory_free_bytes;
-  if (device_->library().table->device_info(device_->handle(), &now, nullptr) == GK_OK)
-    free_bytes = now.memory_free_bytes;
-  bool try_pack = total_bytes < 0.8 * double(free_bytes);
+  bool try_pack = total_bytes < 0.8 * double(device_->current_info().memory_free_bytes);
 
   const auto load = [&](int64_t n, int64_t k, uint64_t offset, bool swiglu = false, uint64_t offset2 = 0) {
     check_cancel(cancel_);
@@ -119,8 +114,11 @@ seeded_transformer::seeded_transformer(std::shared_ptr<device> device, const see
       request.b = source_.at(w.offset);
       if (swiglu) request.b2 = source_.at(w.offset2);
       w.packed = stream_->pack(request);
-      if (!w.packed) try_pack = false;
-      weight_bytes_ += w.packed.size();
+      if (!w.packed) {
+        try_pack = false;
+        return w;
+      }
+      weight_bytes_ += uint64_t(n * k) * k_half * (swiglu ? 2 : 1);
     }
     return w;
   };
@@ -143,7 +141,7 @@ seeded_transformer::seeded_transformer(std::shared_ptr<device> device, const see
   final_norm_ = copy_norm(uint64_t(2 * shape.layers), source.offsets.at(after_layers));
   output_ = load(shape.vocab, shape.dim, source.offsets.at(after_layers + 1));
   stream_->synchronize();
-  packed_ = try_pack;
+  packed_ = std::ranges::all_of(layers_, [](const layer &l) { return bool(l.w2.packed); }) && output_.packed;
   if (packed_)
     source_ = buffer();
   else

@@ -25,7 +25,7 @@ const works = (command, args) => spawnSync(command, args, { stdio: 'ignore' }).s
 const whyNot = prebuiltFits()
 if (whyNot !== null) {
   const missing = []
-  if (!works('cmake', ['--version'])) missing.push('cmake (3.18 or newer)')
+  if (!works('cmake', ['--version'])) missing.push('cmake (3.19 or newer)')
   if (!works(process.env.CXX || 'c++', ['--version'])) missing.push('a C++20 compiler (g++ 11 or clang 14, or newer)')
   if (!works('make', ['--version']) && !works('ninja', ['--version'])) missing.push('make or ninja')
   if (missing.length > 0) {

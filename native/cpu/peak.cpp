@@ -1,0 +1,123 @@
+#include "peak.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
+namespace gonka::cpu {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+double seconds_since(clock::time_point begin) {
+  return std::chrono::duration<double>(clock::now() - begin).count();
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// 10^9 operations per second over all workers. Every worker runs one equal share at the same time: the spin barrier
+// keeps a worker that starts early from taking two.
+double measure(thread_pool &pool, peak_loop loop) {
+  if (loop == nullptr) return 0;
+  struct alignas(64) line {
+    float values[16];
+  };
+  std::vector<line> sinks(pool.size());
+  uint64_t rounds = 1000;
+  for (;; rounds *= 2) {
+    const auto begin = clock::now();
+    loop(rounds, sinks[0].values);
+    if (seconds_since(begin) > 0.004) break;
+  }
+  std::vector<double> rates;
+  for (int repetition = 0; repetition < 7; ++repetition) {
+    std::atomic<uint32_t> waiting{0};
+    std::vector<double> done(pool.size());
+    clock::time_point begin;
+    pool.parallel_for(pool.size(), [&](uint32_t task, uint32_t) {
+      waiting.fetch_add(1);
+      while (waiting.load() < pool.size()) {
+      }
+      if (task == 0) begin = clock::now();
+      done[task] = loop(rounds, sinks[task].values);
+    });
+    const double elapsed = seconds_since(begin);
+    double total = 0;
+    for (double d : done) total += d;
+    rates.push_back(total / elapsed * 1e-9);
+  }
+  return median(rates);
+}
+
+double measure_copy(thread_pool &pool) {
+  constexpr uint64_t k_share = uint64_t(64) << 20;
+  const uint64_t bytes = k_share * pool.size();
+  const std::unique_ptr<void, decltype(&std::free)> from(std::aligned_alloc(4096, bytes), std::free);
+  const std::unique_ptr<void, decltype(&std::free)> to(std::aligned_alloc(4096, bytes), std::free);
+  if (from == nullptr || to == nullptr) return 0;
+  std::vector<double> rates;
+  for (int repetition = 0; repetition < 6; ++repetition) {
+    const auto begin = clock::now();
+    pool.parallel_for(pool.size(), [&](uint32_t task, uint32_t) {
+      char *a = static_cast<char *>(from.get()) + task * k_share, *b = static_cast<char *>(to.get()) + task * k_share;
+      if (repetition == 0) std::memset(a, 1, k_share);
+      copy_past_cache(b, a, k_share);
+    });
+    if (repetition > 0) rates.push_back(2.0 * double(bytes) / seconds_since(begin) * 1e-9);
+  }
+  return median(rates);
+}
+
+}  // namespace
+
+double peak_f32_generic(uint64_t rounds, float *sink) {
+  constexpr int k_chains = 16;
+  float acc[k_chains];
+  for (float &a : acc) a = 1.f;
+  for (uint64_t r = 0; r < rounds; ++r)
+    for (float &a : acc) a = a * 0.999f + 0.001f;
+  for (int i = 0; i < k_chains; ++i) sink[i] = acc[i];
+  return double(rounds) * k_chains * 2;
+}
+
+void copy_past_cache(void *to, const void *from, uint64_t n) {
+#if defined(__x86_64__)
+  auto *out = static_cast<__m128i *>(to);
+  const auto *in = static_cast<const __m128i *>(from);
+  for (uint64_t i = 0; i < n / sizeof(__m128i); ++i) _mm_stream_si128(out + i, _mm_load_si128(in + i));
+  _mm_sfence();
+#else
+  std::memcpy(to, from, n);
+#endif
+}
+
+peaks measure_peaks(thread_pool &pool, const features &cpu) {
+  peak_loop f32 = peak_f32_generic, i8 = nullptr, bf16 = nullptr;
+#if defined(__x86_64__)
+  if (cpu.avx2) f32 = peak_f32_avx2;
+  if (cpu.avx512) f32 = peak_f32_avx512;
+  if (cpu.avx512vnni) i8 = peak_i8_avx512vnni;
+  if (cpu.avx512bf16) bf16 = peak_bf16_avx512bf16;
+#else
+  (void)cpu;
+#endif
+  peaks out;
+  out.f32_gflops = measure(pool, f32);
+  out.bf16_gflops = measure(pool, bf16);
+  out.i8_gops = measure(pool, i8);
+  out.copy_gb_per_s = measure_copy(pool);
+  return out;
+}
+
+}  // namespace gonka::cpu

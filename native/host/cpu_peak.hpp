@@ -1,0 +1,25 @@
+// What the host's processor can do, for those who may not include the CPU backend.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gonka {
+
+// Measured ceilings; see native/cpu/peak.hpp for how. Takes about half a second. 0 where the CPU has no such unit.
+struct cpu_peak {
+  uint32_t threads = 0;
+  double f32_gflops = 0, bf16_gflops = 0, i8_gops = 0, copy_gb_per_s = 0;
+};
+
+// threads: 0 = all this process may use.
+cpu_peak measure_cpu_peak(uint32_t threads);
+
+// Instruction sets in use under the names of GONKA_CPU_FEATURES, and those the machine has but the variable forces off.
+struct cpu_feature_names {
+  std::vector<std::string> used, disabled;
+};
+cpu_feature_names cpu_features();
+
+}  // namespace gonka
