@@ -281,8 +281,30 @@ export interface OpenDeviceRequest {
   readonly onNotice?: (sentence: string) => void
 }
 
+/** What a candidate library did when it was used: for a child process, since a faulty library may crash. */
+export interface ProbeReport {
+  /** Why it does not load; empty if it does. */
+  readonly error: string
+  readonly name: string
+  readonly version: string
+  /** Why it offers no device, in its words; empty if it offers some. */
+  readonly noDevices: string
+  readonly devices: readonly {
+    readonly id: string
+    readonly name: string
+    /** Why it did not open or failed; empty if it works. */
+    readonly error: string
+    /** Implementations that the self-test disabled. */
+    readonly notices: readonly string[]
+  }[]
+}
+
 export interface NativeApi {
   version(): NativeVersion
+  /** Library files that GONKA_BACKEND_PATH and the addon's folder name; not loaded by themselves. */
+  candidates(): readonly string[]
+  /** Loads a library, opens its devices and runs gemm's known answers on each, without adding it to backends(). */
+  probe(path: string): ProbeReport
   /** CPU features in use, as GONKA_CPU_FEATURES names them, and those found but forced off or not usable. */
   cpuFeatures(): { readonly used: readonly string[]; readonly disabled: readonly string[] }
   /** The linked-in backend, the libraries of the folder beside the addon, and those given to loadBackend. */

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { GonkaError, messageOf } from './errors.ts'
+import { adaptAddon, type RawAddon } from './native-adapter.ts'
 import type { NativeApi } from './native-api.ts'
 import { packageRoot } from './package-info.ts'
 
@@ -23,7 +24,7 @@ function load(): NativeApi {
     () => (require('node-gyp-build') as { path(folder: string): string }).path(root),
   ]) {
     try {
-      return require(path()) as NativeApi
+      return adaptAddon(require(path()) as RawAddon)
     } catch (error) {
       tried.push(`  ${messageOf(error).split('\n')[0]}`)
     }

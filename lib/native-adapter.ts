@@ -1,0 +1,203 @@
+/**
+ * Turns the addon's objects into those of lib/native-api.ts: the addon's { promise, cancel } into promises with an
+ * AbortSignal, its errors into GonkaError, and closing into something that waits for what is under way.
+ */
+import { basename } from 'node:path'
+import { type ErrorCode, errorCodes, GonkaError, messageOf, throwIfAborted } from './errors.ts'
+import type {
+  BackendReport,
+  BenchRequest,
+  BenchResult,
+  CheckResult,
+  CheckSummary,
+  ConformanceRequest,
+  CpuPeak,
+  DeviceReport,
+  NativeApi,
+  NativeDevice,
+  OpenDeviceRequest,
+  OpName,
+  PocV1OpenRequest,
+  PocV1RunRequest,
+  PocV1Session,
+  PocV1Stats,
+} from './native-api.ts'
+
+/** Work on a thread of the addon. */
+interface RawTask<T> {
+  readonly promise: Promise<T>
+  cancel(): void
+}
+
+interface RawDevice {
+  report(): DeviceReport
+  backend(): BackendReport
+  selftest(op: OpName | undefined, onResult: (result: CheckResult) => void): RawTask<CheckSummary>
+  conformance(request: ConformanceRequest, onResult: (result: CheckResult) => void): RawTask<CheckSummary>
+  bench(request: BenchRequest): RawTask<BenchResult>
+  cpuPeak(): RawTask<CpuPeak>
+  pocV1Open(request: PocV1OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV1Session>
+  fallbacks(): readonly { op: OpName; count: number }[]
+  close(): void
+}
+
+type SessionFacts = Omit<PocV1Session, 'run' | 'close'>
+
+interface RawPocV1Session extends SessionFacts {
+  run(
+    request: PocV1RunRequest,
+    onBatch: (nonces: BigInt64Array, dist: Float64Array, computed: number) => void,
+  ): RawTask<PocV1Stats>
+  close(): RawTask<void>
+}
+
+/** What the .node file exports. */
+export interface RawAddon extends Omit<NativeApi, 'loadBackend' | 'openDevice'> {
+  loadBackend(path: string): BackendReport
+  openDevice(request: OpenDeviceRequest, onNotice?: (sentence: string) => void): RawTask<RawDevice>
+}
+
+const known: ReadonlySet<string> = new Set(errorCodes)
+
+function toGonkaError(error: unknown): unknown {
+  if (error instanceof TypeError || !(error instanceof Error)) return error
+  const code = (error as { code?: unknown }).code
+  if (error instanceof GonkaError || typeof code !== 'string' || !known.has(code)) return error
+  return new GonkaError(code as ErrorCode, error.message, { cause: error })
+}
+
+function guarded<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw toGonkaError(error)
+  }
+}
+
+/** Starts a task and cancels it when the signal says so. */
+async function follow<T>(start: () => RawTask<T>, signal: AbortSignal | undefined): Promise<T> {
+  throwIfAborted(signal)
+  const task = guarded(start)
+  const cancel = () => task.cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  try {
+    return await task.promise
+  } catch (error) {
+    throw toGonkaError(error)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+  }
+}
+
+/** Calls under way, so that closing can cancel them and wait. */
+class Pending {
+  readonly #calls = new Set<{ abort: AbortController; done: Promise<unknown> }>()
+
+  async run<T>(start: () => RawTask<T>, signal: AbortSignal | undefined): Promise<T> {
+    throwIfAborted(signal)
+    const abort = new AbortController()
+    const forward = () => abort.abort(signal?.reason)
+    signal?.addEventListener('abort', forward, { once: true })
+    const done = follow(start, abort.signal)
+    const call = { abort, done: done.catch(() => undefined) }
+    this.#calls.add(call)
+    try {
+      return await done
+    } finally {
+      signal?.removeEventListener('abort', forward)
+      this.#calls.delete(call)
+    }
+  }
+
+  async cancelAll(): Promise<void> {
+    for (const call of this.#calls) call.abort.abort()
+    await Promise.all([...this.#calls].map((call) => call.done))
+  }
+}
+
+function adaptSession(raw: RawPocV1Session, forget: (session: PocV1Session) => void): PocV1Session {
+  const pending = new Pending()
+  let closing: Promise<void> | undefined
+  const session: PocV1Session = {
+    parameterCount: raw.parameterCount,
+    memoryBytes: raw.memoryBytes,
+    initSeconds: raw.initSeconds,
+    compute: raw.compute,
+    implementation: raw.implementation,
+    defaultBatch: raw.defaultBatch,
+    run: (request, onBatch, signal) => pending.run(() => raw.run(request, onBatch), signal),
+    close() {
+      closing ??= pending.cancelAll().then(async () => {
+        forget(session)
+        await follow(() => raw.close(), undefined)
+      })
+      return closing
+    },
+  }
+  return session
+}
+
+function adaptDevice(raw: RawDevice): NativeDevice {
+  const pending = new Pending()
+  const sessions = new Set<PocV1Session>()
+  const { id } = raw.report()
+  let closing: Promise<void> | undefined
+  return {
+    id,
+    report: () => guarded(() => raw.report()),
+    get backend() {
+      return guarded(() => raw.backend())
+    },
+    selftest: (op, onResult, signal) => pending.run(() => raw.selftest(op, onResult), signal),
+    conformance: (request, onResult, signal) => pending.run(() => raw.conformance(request, onResult), signal),
+    bench: (request, signal) => pending.run(() => raw.bench(request), signal),
+    cpuPeak: (signal) => pending.run(() => raw.cpuPeak(), signal),
+    async pocV1Open(request, onProgress, signal) {
+      const opened = await pending.run(() => raw.pocV1Open(request, onProgress), signal)
+      const session = adaptSession(opened, (closed) => sessions.delete(closed))
+      sessions.add(session)
+      return session
+    },
+    fallbacks: () => guarded(() => raw.fallbacks()),
+    close() {
+      closing ??= pending.cancelAll().then(async () => {
+        await Promise.all([...sessions].map((session) => session.close()))
+        raw.close()
+      })
+      return closing
+    },
+  }
+}
+
+export function adaptAddon(raw: RawAddon): NativeApi {
+  const failures: BackendReport[] = []
+  return {
+    version: () => raw.version(),
+    cpuFeatures: () => raw.cpuFeatures(),
+    candidates: () => guarded(() => raw.candidates()),
+    probe: (path) => guarded(() => raw.probe(path)),
+    backends: () => [...guarded(() => raw.backends()), ...failures],
+    loadBackend(path) {
+      try {
+        return raw.loadBackend(path)
+      } catch (error) {
+        const failed = {
+          name: basename(path).replace(/\.[^.]*$/, ''),
+          version: '',
+          path,
+          sha256: '',
+          abi: '',
+          devices: 0,
+          error: messageOf(error),
+        }
+        if (!failures.some((known) => known.path === path)) failures.push(failed)
+        return failed
+      }
+    },
+    devices: () => guarded(() => raw.devices()),
+    async openDevice(request) {
+      const { onNotice, ...rest } = request
+      return adaptDevice(await follow(() => raw.openDevice(rest, onNotice), undefined))
+    },
+  }
+}
