@@ -225,7 +225,7 @@ export interface PocV1Session {
   readonly memoryBytes: number
   readonly initSeconds: number
   /** Arithmetic of the forward pass: decides the tolerance under which others' distances are compared. */
-  readonly compute: 'f32' | 'f16' | 'bf16'
+  readonly compute: 'f32' | 'f16'
   /** Implementation that runs each op, for the record: "gemm=avx512 attention=avx512 ...". */
   readonly implementation: string
   /** Nonces per forward pass that run() takes where its request names none. */

@@ -1,0 +1,20 @@
+/** Signed proof files. */
+import { publicKeyOf, sign, verifySignature } from '../chain/keys.ts'
+import { GonkaError } from '../errors.ts'
+import { encodePayload, encodeProofFile, type ProofFile } from './codec.ts'
+import type { Payload } from './payload.ts'
+import { statementProblem } from './statement.ts'
+
+/** The bytes of a proof file. Throws the code of what is wrong with the payload: what is signed here verifies. */
+export function signProof(payload: Payload, privateKey: Uint8Array): Uint8Array {
+  const publicKey = publicKeyOf(privateKey)
+  const problem = statementProblem(payload.statement, Buffer.from(publicKey).toString('hex'))
+  if (problem) throw new GonkaError(problem.code, problem.message)
+  const bytes = encodePayload(payload)
+  return encodeProofFile({ payload: bytes, publicKey, signature: sign(bytes, privateKey) })
+}
+
+/** Whether the file's key signed the file's payload. */
+export function hasValidSignature(file: ProofFile): boolean {
+  return verifySignature(file.signature, file.payload, file.publicKey)
+}
