@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "features.hpp"
+#include "gemm/gemm.hpp"
 #include "implementation.hpp"
 #include "memory.hpp"
 #include "thread_pool.hpp"
@@ -260,11 +261,16 @@ void *buffer_pointer(gk_buffer *buffer) {
 
 gk_status gemm_pack(gk_stream *stream, const gk_gemm_pack *pack, gk_buffer **out, gk_error *err) {
   return guard(err, [&]() -> gk_status {
+    if (const gk_status status = gemm_pack_validate(*pack, err); status != GK_OK) return status;
     const char *reason = nullptr;
     const uint64_t size = gemm_pack_size(*pack, this_cpu(), &reason);
     if (size == 0) return fail(err, GK_UNSUPPORTED, "gemm_pack: %s", reason);
     const uint64_t extent =
         pack->n == 0 || pack->k == 0 ? 0 : (uint64_t(pack->n - 1) * pack->ldb + pack->k) * dtype_size(pack->b_type);
+    if (extent != 0 && pack->b.buffer == nullptr)
+      return fail(err, GK_INVALID_ARGUMENT, "gemm_pack: operand b is absent; expected a buffer");
+    if (extent != 0 && pack->epilogue == GK_EPILOGUE_SWIGLU && pack->b2.buffer == nullptr)
+      return fail(err, GK_INVALID_ARGUMENT, "gemm_pack: operand b2 is absent; the swiglu epilogue needs it");
     for (const gk_ref *ref : {&pack->b, &pack->b2})
       if (ref->buffer != nullptr && !inside(ref->buffer, ref->offset, extent))
         return out_of_range(ref->buffer, "gemm_pack", ref->offset, extent, err);

@@ -1,0 +1,59 @@
+// gemm for AVX-512F: f32 products, f16 and bf16 widened in registers. Tile 14 x 32: 28 accumulators, two vectors of B
+// and a broadcast leave one register of 32 over.
+#include "gemm_tile.hpp"
+#include "simd_avx512.hpp"
+
+namespace gonka::cpu {
+namespace {
+
+using lanes = lanes_avx512;
+
+template <uint32_t BType>
+constexpr gemm_tile_fn k_tiles[] = {
+    gemm_tile<widening<lanes, BType>, 1>,  gemm_tile<widening<lanes, BType>, 2>,  gemm_tile<widening<lanes, BType>, 3>,
+    gemm_tile<widening<lanes, BType>, 4>,  gemm_tile<widening<lanes, BType>, 5>,  gemm_tile<widening<lanes, BType>, 6>,
+    gemm_tile<widening<lanes, BType>, 7>,  gemm_tile<widening<lanes, BType>, 8>,  gemm_tile<widening<lanes, BType>, 9>,
+    gemm_tile<widening<lanes, BType>, 10>, gemm_tile<widening<lanes, BType>, 11>, gemm_tile<widening<lanes, BType>, 12>,
+    gemm_tile<widening<lanes, BType>, 13>, gemm_tile<widening<lanes, BType>, 14>};
+
+template <int ElementBytes>
+void pack_b(const void *b, int64_t ldb, int count, int64_t k, int half, void *panel) {
+  if constexpr (ElementBytes == 4)
+    pack_b_units4<lanes>(b, ldb * 4, k * 4, count, half, panel, 0);
+  else
+    pack_b_units2<lanes>(b, ldb * 2, k * 2, count, half, panel);
+}
+
+template <uint32_t BType>
+constexpr gemm_kernel k_kernel = {.layout = k_layout_32x1,
+                                  .max_rows = 14,
+                                  .columns = 32,
+                                  .group = 1,
+                                  .b_unit = BType == GK_F32 ? 4 : 2,
+                                  .needs_row_sums = false,
+                                  .tile = k_tiles<BType>,
+                                  .pack_a = pack_a_f32<lanes>,
+                                  .pack_b = pack_b < BType == GK_F32 ? 4 : 2 >,
+                                  .finish = finish_f32<lanes>};
+
+bool is_float(uint32_t type) {
+  return type == GK_F32 || type == GK_F16 || type == GK_BF16;
+}
+
+}  // namespace
+
+const gemm_kernel *gemm_kernel_avx512(uint32_t a_type, uint32_t b_type) noexcept {
+  if (!is_float(a_type)) return nullptr;
+  switch (b_type) {
+    case GK_F32:
+      return &k_kernel<GK_F32>;
+    case GK_F16:
+      return &k_kernel<GK_F16>;
+    case GK_BF16:
+      return &k_kernel<GK_BF16>;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace gonka::cpu

@@ -1,0 +1,202 @@
+// The loops around the register tile (Goto and van de Geijn, ACM TOMS 34(3), 2008).
+//
+//   for each chunk of rows whose packed A stays within k_packed_a_bytes:
+//     pack A into panels of at most max_rows rows, as equal as they come             (parallel over panels)
+//     for each task, a block of row panels x a few B panels:                         (parallel, any order)
+//       for each k block, for each B panel, for each row panel: tile += A panel * B panel;  after the last k block the
+//       tile leaves through the epilogue.
+//
+// Per task the A block (k_block_steps units deep) lives in L2, the tiles beside it; B panels pass through once per
+// block of rows. k is split at fixed places and never among threads: the result does not depend on how many there are.
+#include "gemm_blocked.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "workspace.hpp"
+
+namespace gonka {
+extern const op_spec gemm_op;
+}
+
+namespace gonka::cpu {
+namespace {
+
+constexpr int64_t k_block_steps = 512;
+constexpr int64_t k_block_panels = 20;        // row panels of a task if B is packed: 280 rows x 2 kB = 560 kB of L2
+constexpr int64_t k_block_panels_plain = 40;  // if B is packed on the fly, each panel once per task
+constexpr int64_t k_task_b_panels = 4;
+constexpr int64_t k_packed_a_bytes = 16 << 20;  // a chunk of A; stays in L3
+constexpr double k_serial_flops = 4e6;          // below, waking another thread costs more than it brings
+
+struct plan {
+  const gemm_kernel &kernel;
+  const gk_gemm &p;
+  const std::byte *a, *b, *b2, *c;
+  std::byte *d;
+  bool pair;
+  int64_t steps;  // of all of k
+  int64_t b_panels;
+  uint64_t a_panel_units, tile_bytes;
+  uint64_t packed_panel_bytes;
+
+  int64_t rows = 0, first_row = 0;  // of the chunk
+  int64_t row_panels = 0;
+  uint32_t *packed_a = nullptr;
+  int32_t *row_sums = nullptr;
+
+  // Row panels differ by at most one row: a last panel of one row would cost as much as a full one per step.
+  int64_t panel_row(int64_t panel) const { return panel * rows / row_panels; }
+  int panel_rows(int64_t panel) const { return int(panel_row(panel + 1) - panel_row(panel)); }
+};
+
+void pack_a_panel(const plan &w, int64_t panel) {
+  const uint64_t size = dtype_size(w.p.a_type);
+  const int64_t row = w.first_row + w.panel_row(panel);
+  w.kernel.pack_a(w.a + uint64_t(row) * uint64_t(w.p.lda) * size, w.p.a_type, w.p.lda, w.panel_rows(panel), w.p.k,
+                  w.packed_a + uint64_t(panel) * w.a_panel_units, w.row_sums + w.panel_row(panel));
+}
+
+// Steps [step, step + count) of one B panel, packed on the fly.
+void pack_b_block(const plan &w, int64_t panel, int64_t step, int64_t count, std::byte *to) {
+  const int64_t half = w.kernel.columns / 2, x = step * w.kernel.group;
+  const int64_t k = std::min(count * w.kernel.group, w.p.k - x);
+  const uint64_t size = dtype_size(w.p.b_type);
+  for (int side = 0; side < 2; ++side) {
+    const std::byte *source = w.pair && side == 1 ? w.b2 : w.b;
+    const int64_t begin = w.pair ? panel * half : panel * w.kernel.columns + side * half;
+    const int64_t there = std::clamp<int64_t>(w.p.n - begin, 0, half);
+    w.kernel.pack_b(there == 0 ? nullptr : source + (uint64_t(begin) * uint64_t(w.p.ldb) + uint64_t(x)) * size, w.p.ldb,
+                    int(there), k, side, to);
+  }
+}
+
+void finish_tile(const plan &w, int64_t row_panel, int64_t b_panel, const std::byte *tile) {
+  const uint64_t size = dtype_size(w.p.d_type);
+  const int64_t outputs = panel_outputs(w.kernel, w.pair);
+  const int64_t row = w.first_row + w.panel_row(row_panel), column = b_panel * outputs;
+  gemm_finish out;
+  out.rows = w.panel_rows(row_panel);
+  out.columns = int(std::min(outputs, w.p.n - column));
+  out.d_type = w.p.d_type;
+  out.pair = w.pair;
+  out.alpha = w.p.alpha;
+  out.beta = w.p.beta;
+  out.c = w.p.beta == 0 ? nullptr : w.c + (uint64_t(row) * uint64_t(w.p.ldc) + uint64_t(column)) * size;
+  out.d = w.d + (uint64_t(row) * uint64_t(w.p.ldd) + uint64_t(column)) * size;
+  out.ldc = w.p.ldc;
+  out.ldd = w.p.ldd;
+  out.row_sums = w.kernel.needs_row_sums ? w.row_sums + w.panel_row(row_panel) : nullptr;
+  w.kernel.finish(tile, out);
+}
+
+// Row panels [row_begin, row_end) x B panels [b_begin, b_end). scratch: tiles, then room for a block of a B panel.
+void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin, int64_t b_end, std::byte *scratch) {
+  const uint64_t step_bytes = uint64_t(w.kernel.columns * w.kernel.b_unit);
+  std::byte *tiles = scratch;
+  std::byte *on_the_fly = scratch + uint64_t((row_end - row_begin) * (b_end - b_begin)) * w.tile_bytes;
+  const auto run_panel = [&](int64_t b_panel, int64_t step) {
+    const int64_t count = std::min(k_block_steps, w.steps - step);
+    const std::byte *panel = on_the_fly;
+    if (w.p.b_packed != 0)
+      panel = w.b + k_packed_header + uint64_t(b_panel) * w.packed_panel_bytes + uint64_t(step) * step_bytes;
+    else
+      pack_b_block(w, b_panel, step, count, on_the_fly);
+    for (int64_t row_panel = row_begin; row_panel < row_end; ++row_panel) {
+      const int rows = w.panel_rows(row_panel);
+      std::byte *tile =
+          tiles + uint64_t((b_panel - b_begin) * (row_end - row_begin) + row_panel - row_begin) * w.tile_bytes;
+      w.kernel.tile[rows - 1](count, w.packed_a + uint64_t(row_panel) * w.a_panel_units + uint64_t(step * rows), panel,
+                              tile, step != 0);
+      if (step + count == w.steps) finish_tile(w, row_panel, b_panel, tile);
+    }
+  };
+  if (row_end - row_begin == 1) {
+    // Nothing of A to keep for the next B panel: each streams through from end to end.
+    for (int64_t b_panel = b_begin; b_panel < b_end; ++b_panel)
+      for (int64_t step = 0; step < w.steps; step += k_block_steps) run_panel(b_panel, step);
+  } else {
+    for (int64_t step = 0; step < w.steps; step += k_block_steps)
+      for (int64_t b_panel = b_begin; b_panel < b_end; ++b_panel) run_panel(b_panel, step);
+  }
+}
+
+// k == 0: D = beta * C through the epilogue of an empty product.
+void run_empty(plan &w) {
+  const workspace zeros(w.tile_bytes + uint64_t(w.kernel.max_rows) * 4);
+  std::memset(zeros.data(), 0, w.tile_bytes + uint64_t(w.kernel.max_rows) * 4);
+  w.row_sums = reinterpret_cast<int32_t *>(zeros.data() + w.tile_bytes);
+  w.row_panels = 1;
+  for (; w.first_row < w.p.m; w.first_row += w.rows) {
+    w.rows = std::min<int64_t>(w.kernel.max_rows, w.p.m - w.first_row);
+    for (int64_t b_panel = 0; b_panel < w.b_panels; ++b_panel) finish_tile(w, 0, b_panel, zeros.data());
+  }
+}
+
+}  // namespace
+
+void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers pointers, context &ctx) {
+  if (p.m == 0 || p.n == 0) return;
+  const auto address = [&](gemm_operand which) { return static_cast<std::byte *>(pointers[which]); };
+  const bool pair = p.epilogue == GK_EPILOGUE_SWIGLU;
+  const int64_t steps = (p.k + kernel.group - 1) / kernel.group;
+  const int64_t max_rows = kernel.max_rows;
+  plan w{.kernel = kernel,
+         .p = p,
+         .a = address(k_gemm_a),
+         .b = address(k_gemm_b),
+         .b2 = address(k_gemm_b2),
+         .c = address(k_gemm_c),
+         .d = address(k_gemm_d),
+         .pair = pair,
+         .steps = steps,
+         .b_panels = panel_count(kernel, p.n, pair),
+         .a_panel_units = uint64_t(steps * max_rows + 16 + 15) / 16 * 16,
+         .tile_bytes = uint64_t(max_rows * kernel.columns) * 4,
+         .packed_panel_bytes = panel_bytes(kernel, p.k)};
+  if (p.k == 0) return run_empty(w);
+
+  const uint32_t threads = gemm_op.count(&p).operations < k_serial_flops ? 1 : ctx.pool.size();
+  const auto parallel = [&](int64_t tasks, auto &&body) {
+    if (threads == 1)
+      for (int64_t task = 0; task < tasks; ++task) body(uint32_t(task), 0u);
+    else
+      ctx.pool.parallel_for(uint32_t(tasks), body);
+  };
+
+  const int64_t all_panels = (p.m + max_rows - 1) / max_rows;
+  const int64_t chunk_panels =
+      std::clamp<int64_t>(k_packed_a_bytes / int64_t(w.a_panel_units * 4), k_block_panels, 1 << 16);
+  const int64_t chunks = (all_panels + chunk_panels - 1) / chunk_panels;
+  const int64_t most_panels = (all_panels + chunks - 1) / chunks;
+  const workspace a_memory(uint64_t(most_panels) * (w.a_panel_units + uint64_t(max_rows)) * 4);
+  w.packed_a = reinterpret_cast<uint32_t *>(a_memory.data());
+  w.row_sums = reinterpret_cast<int32_t *>(w.packed_a + uint64_t(most_panels) * w.a_panel_units);
+
+  const int64_t block_limit = p.b_packed != 0 ? k_block_panels : k_block_panels_plain;
+  const int64_t row_blocks = (most_panels + block_limit - 1) / block_limit;
+  const int64_t block_panels = (most_panels + row_blocks - 1) / row_blocks;
+  const int64_t task_b_panels =
+      std::clamp<int64_t>(w.b_panels * row_blocks / (int64_t(threads) * 8), 1, k_task_b_panels);
+  const uint64_t block_bytes = uint64_t(std::min(k_block_steps, steps) * kernel.columns * kernel.b_unit);
+  const uint64_t scratch_bytes = uint64_t(block_panels * task_b_panels) * w.tile_bytes + block_bytes + 64;
+  const uint64_t scratch_stride = (scratch_bytes + 4095) / 4096 * 4096;
+  const workspace scratch(scratch_stride * threads);
+
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    w.first_row = chunk * p.m / chunks;
+    w.rows = (chunk + 1) * p.m / chunks - w.first_row;
+    w.row_panels = (w.rows + max_rows - 1) / max_rows;
+    parallel(w.row_panels, [&](uint32_t panel, uint32_t) { pack_a_panel(w, panel); });
+    const int64_t column_tasks = (w.b_panels + task_b_panels - 1) / task_b_panels;
+    const int64_t row_tasks = (w.row_panels + block_panels - 1) / block_panels;
+    parallel(column_tasks * row_tasks, [&](uint32_t task, uint32_t worker) {
+      const int64_t row_task = task % row_tasks, column_task = task / row_tasks;
+      run_task(w, row_task * w.row_panels / row_tasks, (row_task + 1) * w.row_panels / row_tasks,
+               column_task * task_b_panels, std::min(w.b_panels, (column_task + 1) * task_b_panels),
+               scratch.data() + worker * scratch_stride);
+    });
+  }
+}
+
+}  // namespace gonka::cpu
