@@ -131,12 +131,10 @@ void normalise(std::span<float> x) {
   for (float &value : x) value /= length;
 }
 
-std::vector<float> artifact_vector(std::span<const float> last_hidden, std::string_view block_hash,
-                                   std::string_view public_key, uint64_t nonce, int64_t k) {
+std::vector<float> artifact_vector(std::span<const float> last_hidden, std::span<const int32_t> picks,
+                                   std::string_view block_hash, std::string_view public_key, uint64_t nonce) {
   std::vector<float> hidden(last_hidden.begin(), last_hidden.end());
   normalise(hidden);
-  const std::vector<int32_t> picks =
-      pick_indices(seed_from_string(pick_seed(block_hash, public_key, nonce, k)), int64_t(hidden.size()), k);
   std::vector<float> out;
   for (const int32_t index : picks) out.push_back(hidden[static_cast<size_t>(index)]);
   haar_rotate(block_hash, public_key, nonce, out);

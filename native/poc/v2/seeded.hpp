@@ -74,9 +74,10 @@ void haar_rotate(std::string_view block_hash, std::string_view public_key, uint6
 // x / (|x| + 1e-8).
 void normalise(std::span<float> x);
 
-// From the last hidden state (after the final norm) to the artifact: normalise, pick, rotate, normalise. In F32.
-std::vector<float> artifact_vector(std::span<const float> last_hidden, std::string_view block_hash,
-                                   std::string_view public_key, uint64_t nonce, int64_t k);
+// From the last hidden state (after the final norm) to the artifact: normalise, take the picks in their order, rotate,
+// normalise. In F32.
+std::vector<float> artifact_vector(std::span<const float> last_hidden, std::span<const int32_t> picks,
+                                   std::string_view block_hash, std::string_view public_key, uint64_t nonce);
 
 // F16 little-endian, as the network carries it: 2 bytes per value.
 std::vector<uint8_t> encode_vector(std::span<const float> values);
