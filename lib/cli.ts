@@ -15,6 +15,42 @@ interface CommandEntry {
 /** In the order of the help text. */
 const entries: readonly CommandEntry[] = [
   {
+    name: 'devices',
+    summary: 'list backends, devices and which implementation would run each op',
+    example: 'gonka-miner devices',
+    load: () => import('./commands/devices.ts'),
+  },
+  {
+    name: 'selftest',
+    summary: 'run the known answers of every implementation on a device',
+    example: 'gonka-miner selftest --device cpu:0',
+    load: () => import('./commands/selftest.ts'),
+  },
+  {
+    name: 'conformance',
+    summary: "run the full suite on a device or on a vendor's library",
+    example: 'gonka-miner conformance --backend ./libvendor.so',
+    load: () => import('./commands/conformance.ts'),
+  },
+  {
+    name: 'poc',
+    summary: 'compute or validate one PoC round by hand',
+    example: 'gonka-miner poc v1 --block-hash 9F2C --public-key 02a1 --nonces 0-63 --json',
+    load: () => import('./commands/poc.ts'),
+  },
+  {
+    name: 'prove',
+    summary: 'compute a PoC round and sign it into a proof file',
+    example: 'gonka-miner prove v1 --key miner.json --block-hash 9F2C --count 256 --out proof.gkp',
+    load: () => import('./commands/prove.ts'),
+  },
+  {
+    name: 'verify',
+    summary: 'check a proof file: form, signature, and a sample computed anew',
+    example: 'gonka-miner verify proof.gkp --sample all',
+    load: () => import('./commands/verify.ts'),
+  },
+  {
     name: 'keys',
     summary: 'create, import or show a key of the Gonka chain',
     example: 'gonka-miner keys create --key miner.json',

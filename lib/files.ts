@@ -59,7 +59,7 @@ export async function writeAtomically(
 ): Promise<void> {
   const mode = options.mode ?? 0o644
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`)
-  if (!options.force && (await exists(path))) throw existsError(path)
+  if (!options.force) await checkNewFile(path)
   try {
     const file = await open(temporary, 'wx', mode)
     try {
@@ -77,6 +77,11 @@ export async function writeAtomically(
   } finally {
     await unlink(temporary).catch(() => undefined) // gone already after rename
   }
+}
+
+/** Throws ERR_GK_FILE_EXISTS if there is such a file: for commands that would find out after long work. */
+export async function checkNewFile(path: string): Promise<void> {
+  if (await exists(path)) throw existsError(path)
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** What a command file exports, and the pieces their option lists share. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Io } from '../io.ts'
+import type { NativeDevice } from '../native-api.ts'
 
 /** Turns an action that returns an exit code into what commander calls. */
 export type Run = <A extends unknown[]>(
@@ -14,7 +15,38 @@ export type Run = <A extends unknown[]>(
 export type Define = (command: Command, run: Run, wholeTree: () => Promise<Command>) => void
 
 export const jsonOption = ['--json', 'one JSON document on standard output'] as const
-export const deviceOption = ['--device <id>', 'device as `gonka-miner devices` names it', 'cpu:0'] as const
+
+/** What the options of withDeviceOptions become. */
+export interface DeviceOptions {
+  readonly device: string
+  readonly threads?: number
+  readonly backend?: readonly string[]
+}
+
+/** Options of every command that computes. */
+export function withDeviceOptions(command: Command): Command {
+  return command
+    .option('--device <id>', 'device as `gonka-miner devices` names it', 'cpu:0')
+    .option('--threads <n>', 'worker threads of a CPU device (default: all)', integer(1, 4096))
+    .option('--backend <file>', 'load a backend library first; may be repeated', repeated)
+}
+
+/** Opens the chosen device; notices go to `err`. */
+export async function openDevice(io: Io, options: DeviceOptions): Promise<NativeDevice> {
+  const { openChosenDevice } = await import('../backends.ts')
+  return openChosenDevice(await io.native(), {
+    device: options.device,
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    backends: options.backend ?? [],
+    onNotice: (sentence) => io.err.write(`note: ${sentence}\n`),
+    signal: io.signal,
+  })
+}
+
+/** A parser for an option that may be given more than once. */
+function repeated(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
+}
 
 /** A parser for an integer option within [min, max]. */
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {

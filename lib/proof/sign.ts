@@ -1,7 +1,7 @@
 /** Signed proof files. */
 import { publicKeyOf, sign, verifySignature } from '../chain/keys.ts'
 import { GonkaError } from '../errors.ts'
-import { encodePayload, encodeProofFile, type ProofFile } from './codec.ts'
+import { decodePayload, encodePayload, encodeProofFile, type ProofFile } from './codec.ts'
 import type { Payload } from './payload.ts'
 import { statementProblem } from './statement.ts'
 
@@ -11,6 +11,7 @@ export function signProof(payload: Payload, privateKey: Uint8Array): Uint8Array 
   const problem = statementProblem(payload.statement, Buffer.from(publicKey).toString('hex'))
   if (problem) throw new GonkaError(problem.code, problem.message)
   const bytes = encodePayload(payload)
+  decodePayload(bytes) // limits of lengths and counts
   return encodeProofFile({ payload: bytes, publicKey, signature: sign(bytes, privateKey) })
 }
 

@@ -1,0 +1,67 @@
+/**
+ * devices: backends, devices, and which implementation would run each op.
+ *
+ * JSON: {"package", "abi", "cpu_features": {"used", "disabled"},
+ *  "backends": [{"name", "version", "path", "sha256", "abi", "devices", "error"}],
+ *  "devices": [{"id", "backend", "name", "arch", "driver", "unique_id", "memory_bytes", "memory_free_bytes",
+ *    "compute_units", "threads", "formats": [{"dtype", "accumulator_bits"}],
+ *    "implementations": {op: [{"name", "accepted", "reason", "disabled"}]}}]}
+ */
+import { loadCandidates } from '../backends.ts'
+import { exitCodes } from '../errors.ts'
+import { type Io, writeJson } from '../io.ts'
+import { toJson } from '../json.ts'
+import type { BackendReport, DeviceReport } from '../native-api.ts'
+import { paint, siNumber } from '../terminal.ts'
+import { type Define, jsonOption } from './command.ts'
+
+export const define: Define = (command, run) => {
+  command
+    .option('--backend <file...>', 'load these backend libraries too')
+    .option(...jsonOption)
+    .action(run(devices))
+}
+
+async function devices(io: Io, options: { readonly backend?: string[]; readonly json?: boolean }): Promise<number> {
+  const native = await io.native()
+  const asked = options.backend ?? []
+  const loaded = await loadCandidates(native, [...native.candidates(), ...asked], { signal: io.signal })
+  const registered = native.backends()
+  const backends = [...registered, ...loaded.filter(({ path }) => !registered.some((known) => known.path === path))]
+  const found = native.devices()
+  if (options.json) {
+    const version = native.version()
+    const document = { ...version, cpuFeatures: native.cpuFeatures(), backends, devices: found }
+    writeJson(io, toJson(document))
+  } else {
+    for (const backend of backends) io.out.write(describeBackend(io, backend))
+    for (const device of found) io.out.write(describeDevice(io, device))
+  }
+  return exitCodes.ok
+}
+
+function describeBackend(io: Io, { name, version, path, devices, error }: BackendReport): string {
+  const place = path === null ? 'built in' : path
+  const trouble = error === null ? '' : `\n  ${paint(io, io.out, 'yellow', error)}`
+  return `backend ${name} ${version} (${place}): ${devices} ${devices === 1 ? 'device' : 'devices'}${trouble}\n`
+}
+
+function describeDevice(io: Io, device: DeviceReport): string {
+  const facts = [
+    device.arch,
+    device.driver && `driver ${device.driver}`,
+    device.threads > 0 ? `${device.threads} threads` : `${device.computeUnits} units`,
+    `${siNumber(device.memoryBytes)}B, ${siNumber(device.memoryFreeBytes)}B free`,
+  ].filter(Boolean)
+  const formats = device.formats.map(({ dtype, accumulatorBits }) => `${dtype} (${accumulatorBits} bits)`).join(', ')
+  const ops = Object.entries(device.implementations).flatMap(([op, implementations]) => {
+    const first = implementations.find(({ accepted, disabled }) => accepted && !disabled)
+    const lines = [`  ${op.padEnd(14)} ${first?.name ?? 'on the host CPU'}\n`]
+    for (const { name, reason, accepted, disabled } of implementations) {
+      if (disabled) lines.push(`    ${paint(io, io.out, 'red', `${name} disabled: ${reason}`)}\n`)
+      else if (!accepted && reason) lines.push(`    ${paint(io, io.out, 'dim', `not ${name}: ${reason}`)}\n`)
+    }
+    return lines
+  })
+  return `\n${paint(io, io.out, 'bold', device.id)}  ${device.name}\n  ${facts.join('; ')}\n  gemm formats: ${formats}\n${ops.join('')}`
+}
