@@ -1,0 +1,350 @@
+// Fills the backend table; the only place where exceptions of this backend stop. A device whose context the driver has
+// given up is marked lost, and every later call on it fails at once.
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+
+#include "backend.hpp"
+#include "implementation.hpp"
+
+namespace gonka::cuda {
+namespace {
+
+// What the opaque handles of the ABI point to. Names differ from the ABI's, which other backends define for themselves.
+struct device_state {
+  uint32_t index;
+  device_description description;
+  std::atomic<bool> lost{false};
+};
+
+struct stream_state {
+  stream_state(device_state &d) : device(d), ctx(d.index, d.description.can) {}
+  device_state &device;
+  context ctx;
+};
+
+struct buffer_state {
+  device_state &device;
+  device_memory memory;
+};
+
+device_state &state(gk_device *d) {
+  return *reinterpret_cast<device_state *>(d);
+}
+stream_state &state(gk_stream *s) {
+  return *reinterpret_cast<stream_state *>(s);
+}
+buffer_state &state(const gk_buffer *b) {
+  return *reinterpret_cast<buffer_state *>(const_cast<gk_buffer *>(b));
+}
+
+template <class F>
+gk_status guard(device_state *device, gk_error *err, F &&body) noexcept {
+  try {
+    if (device != nullptr && device->lost)
+      return fail(err, GK_DEVICE_LOST, "cuda: device %u was lost by an earlier error; open it anew", device->index);
+    return body();
+  } catch (const device_error &e) {
+    if (e.status == GK_DEVICE_LOST && device != nullptr) device->lost = true;
+    fail(err, e.status, "cuda: %s", e.what());
+    if (err != nullptr && GK_HAS(err, gk_error, native_code)) err->native_code = e.native_code;
+    return e.status;
+  } catch (const std::bad_alloc &) {
+    return fail(err, GK_OUT_OF_MEMORY, "cuda: out of host memory");
+  } catch (const std::exception &e) {
+    return fail(err, GK_INTERNAL, "cuda: %s", e.what());
+  } catch (...) {
+    return fail(err, GK_INTERNAL, "cuda: unknown exception");
+  }
+}
+
+// 0 devices is an answer, not an error; err then says why.
+gk_status device_count(uint32_t *count, gk_error *err) {
+  *count = 0;
+  return guard(nullptr, err, [&] {
+    std::string why;
+    *count = runtime::device_count(&why);
+    if (*count == 0) fail(err, GK_OK, "cuda: %s", why.c_str());
+    return GK_OK;
+  });
+}
+
+gk_status device_open(uint32_t index, const gk_device_options *, gk_device **out, gk_error *err) {
+  return guard(nullptr, err, [&] {
+    std::string why;
+    const uint32_t count = runtime::device_count(&why);
+    if (count == 0) return fail(err, GK_DEVICE_ERROR, "cuda: %s", why.c_str());
+    if (index >= count)
+      return fail(err, GK_INVALID_ARGUMENT, "cuda: device %u does not exist; there %s %u", index,
+                  count == 1 ? "is only" : "are", count);
+    auto device = std::make_unique<device_state>();
+    device->index = index;
+    device->description = runtime::describe(index);
+    *out = reinterpret_cast<gk_device *>(device.release());
+    return GK_OK;
+  });
+}
+
+void device_close(gk_device *device) {
+  delete reinterpret_cast<device_state *>(device);
+}
+
+gk_status device_info(gk_device *device, gk_device_info *info, gk_error *err) {
+  device_state &d = state(device);
+  return guard(&d, err, [&] {
+    const device_description now = runtime::describe(d.index);
+    gk_device_info full{};
+    full.struct_size = info->struct_size;
+    std::snprintf(full.name, sizeof full.name, "%s", now.name.c_str());
+    std::snprintf(full.arch, sizeof full.arch, "sm_%u", now.can.compute_capability);
+    std::snprintf(full.driver, sizeof full.driver, "%s", now.driver.c_str());
+    std::snprintf(full.unique_id, sizeof full.unique_id, "%s", now.unique_id.c_str());
+    full.memory_bytes = now.memory_bytes;
+    full.memory_free_bytes = now.memory_free_bytes;
+    full.compute_units = now.can.multiprocessors;
+    // F8 operands are widened to F16, exactly, and multiplied there: 24 bits where the F8 units would keep 14.
+    const gk_format formats[] = {{GK_F32, 24}, {GK_F16, 24},     {GK_BF16, 24},
+                                 {GK_I8, 32},  {GK_F8_E4M3, 24}, {GK_F8_E5M2, 24}};
+    full.format_count = sizeof formats / sizeof *formats;
+    std::memcpy(full.formats, formats, sizeof formats);
+    std::memcpy(info, &full, info->struct_size < sizeof full ? info->struct_size : sizeof full);
+    return GK_OK;
+  });
+}
+
+gk_status stream_open(gk_device *device, gk_stream **out, gk_error *err) {
+  device_state &d = state(device);
+  return guard(&d, err, [&] {
+    *out = reinterpret_cast<gk_stream *>(new stream_state(d));
+    return GK_OK;
+  });
+}
+
+void stream_close(gk_stream *stream) {
+  delete reinterpret_cast<stream_state *>(stream);
+}
+
+gk_status synchronize(gk_stream *stream, gk_error *err) {
+  stream_state &s = state(stream);
+  return guard(&s.device, err, [&] {
+    runtime::synchronize(s.ctx.stream());
+    return GK_OK;
+  });
+}
+
+gk_status buffer_alloc(gk_device *device, uint64_t size, gk_buffer **out, gk_error *err) {
+  device_state &d = state(device);
+  return guard(&d, err, [&] {
+    if (size == 0 || size > uint64_t(1) << 46)
+      return fail(err, GK_INVALID_ARGUMENT, "cuda: buffer of %llu bytes", static_cast<unsigned long long>(size));
+    *out = reinterpret_cast<gk_buffer *>(new buffer_state{d, device_memory(d.index, size)});
+    return GK_OK;
+  });
+}
+
+void buffer_free(gk_buffer *buffer) {
+  delete reinterpret_cast<buffer_state *>(buffer);
+}
+
+bool inside(const gk_buffer *buffer, uint64_t offset, uint64_t size) {
+  const uint64_t have = state(buffer).memory.size();
+  return offset <= have && size <= have - offset;
+}
+
+gk_status out_of_range(const gk_buffer *buffer, const char *what, uint64_t offset, uint64_t size, gk_error *err) {
+  return fail(err, GK_INVALID_ARGUMENT, "cuda: %s needs bytes [%llu, %llu) of a buffer of %llu", what,
+              static_cast<unsigned long long>(offset), static_cast<unsigned long long>(offset + size),
+              static_cast<unsigned long long>(state(buffer).memory.size()));
+}
+
+char *at(const gk_buffer *buffer, uint64_t offset) {
+  return static_cast<char *>(state(buffer).memory.data()) + offset;
+}
+
+gk_status buffer_write(gk_stream *stream, gk_buffer *buffer, uint64_t offset, const void *from, uint64_t size,
+                       gk_error *err) {
+  stream_state &s = state(stream);
+  return guard(&s.device, err, [&] {
+    if (!inside(buffer, offset, size)) return out_of_range(buffer, "write", offset, size, err);
+    if (size != 0) runtime::copy_to_device(s.ctx.stream(), at(buffer, offset), from, size);
+    return GK_OK;
+  });
+}
+
+gk_status buffer_read(gk_stream *stream, const gk_buffer *buffer, uint64_t offset, void *to, uint64_t size,
+                      gk_error *err) {
+  stream_state &s = state(stream);
+  return guard(&s.device, err, [&] {
+    if (!inside(buffer, offset, size)) return out_of_range(buffer, "read", offset, size, err);
+    if (size != 0) runtime::copy_to_host(s.ctx.stream(), to, at(buffer, offset), size);
+    return GK_OK;
+  });
+}
+
+// Every op struct begins so.
+struct problem_header {
+  uint32_t struct_size;
+  uint32_t implementation;
+};
+
+// Why not, or null. operands is null in a dry run.
+const char *refusal(const implementation &candidate, const void *problem, const capability &can,
+                    const std::vector<void *> *operands) {
+  if (const char *reason = candidate.reject(problem, can)) return reason;
+  if (operands == nullptr || candidate.reject_places == nullptr) return nullptr;
+  return candidate.reject_places(problem, *operands);
+}
+
+const implementation *pick(const op_spec &spec, const void *problem, const capability &can,
+                           const std::vector<void *> *operands, gk_error *err) {
+  const auto list = implementations(spec.op);
+  const uint32_t wanted = static_cast<const problem_header *>(problem)->implementation;
+  if (wanted > list.size()) {
+    fail(err, GK_UNSUPPORTED, "%s: the cuda backend has no implementation %u", spec.name, wanted);
+    return nullptr;
+  }
+  const char *reason = "no implementation";
+  for (size_t i = wanted == 0 ? 0 : wanted - 1; i < (wanted == 0 ? list.size() : wanted); ++i) {
+    reason = refusal(list[i], problem, can, operands);
+    if (reason == nullptr) return &list[i];
+    fail(err, GK_UNSUPPORTED, "%s: %s: %s", spec.name, list[i].name, reason);
+  }
+  if (list.empty()) fail(err, GK_UNSUPPORTED, "%s: %s", spec.name, reason);
+  return nullptr;
+}
+
+gk_status resolve(const op_spec &spec, const std::vector<operand> &operands, std::vector<void *> &pointers,
+                  gk_error *err) {
+  for (const operand &o : operands) {
+    const uint64_t extent = o.extent_bytes();
+    if (o.ref->buffer == nullptr) {
+      if (o.required && extent != 0)
+        return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s is absent; expected a buffer", spec.name, o.name);
+      pointers.push_back(nullptr);
+      continue;
+    }
+    if (!inside(o.ref->buffer, o.ref->offset, extent)) {
+      char what[96];
+      std::snprintf(what, sizeof what, "%s: operand %s", spec.name, o.name);
+      return out_of_range(o.ref->buffer, what, o.ref->offset, extent, err);
+    }
+    const uint32_t size = dtype_size(o.dtype);
+    if (size != 0 && o.ref->offset % size != 0)
+      return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s at offset %llu is not aligned to its element size %u",
+                  spec.name, o.name, static_cast<unsigned long long>(o.ref->offset), size);
+    pointers.push_back(at(o.ref->buffer, o.ref->offset));
+  }
+  return GK_OK;
+}
+
+gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_error *err) {
+  stream_state &s = state(stream);
+  return guard(&s.device, err, [&]() -> gk_status {
+    const op_spec *spec = find_op(op);
+    if (spec == nullptr) return fail(err, GK_UNSUPPORTED, "cuda: unknown op %u", op);
+    if (const gk_status status = spec->validate(problem, err); status != GK_OK) return status;
+    const capability &can = s.device.description.can;
+    if (dry_run != 0) return pick(*spec, problem, can, nullptr, err) == nullptr ? GK_UNSUPPORTED : GK_OK;
+    std::vector<void *> pointers;
+    if (const gk_status status = resolve(*spec, spec->operands(problem), pointers, err); status != GK_OK) return status;
+    const implementation *chosen = pick(*spec, problem, can, &pointers, err);
+    if (chosen == nullptr) return GK_UNSUPPORTED;
+    chosen->run(problem, pointers, s.ctx);
+    return GK_OK;
+  });
+}
+
+const char *implementation_name(gk_device *, uint32_t op, uint32_t index) {
+  const auto list = implementations(op);
+  return index < list.size() ? list[index].name : nullptr;
+}
+
+}  // namespace
+
+void *context::scratch(uint32_t slot, uint64_t bytes) {
+  if (slots_.size() <= slot) slots_.resize(slot + 1);
+  device_memory &memory = slots_[slot];
+  if (runtime::k_exact_scratch ? memory.size() != bytes : memory.size() < bytes) {
+    runtime::synchronize(stream_);  // queued work may still use the old one
+    memory = device_memory();
+    memory = device_memory(device_, bytes);
+  }
+  return memory.data();
+}
+
+void *context::upload(uint32_t slot, const void *from, uint64_t bytes) {
+  void *to = scratch(slot, bytes);
+  runtime::copy_to_device(stream_, to, from, bytes);
+  return to;
+}
+
+std::span<const implementation> implementations(uint32_t op) noexcept {
+  switch (op) {
+    case GK_OP_GEMM:
+      return gemm_list();
+    case GK_OP_ATTENTION:
+      return attention_list();
+    case GK_OP_MATMUL_POW:
+      return matmul_pow_list();
+    case GK_OP_SHA256_SEARCH:
+      return sha256_search_list();
+    case GK_OP_NORMAL_FILL:
+      return normal_fill_list();
+    case GK_OP_RMS_NORM:
+      return rms_norm_list();
+    case GK_OP_ROPE:
+      return rope_list();
+    case GK_OP_SILU_MUL:
+      return silu_mul_list();
+    case GK_OP_HOUSEHOLDER:
+      return householder_list();
+    case GK_OP_GATHER:
+      return gather_list();
+    case GK_OP_L2_NORMALIZE:
+      return l2_normalize_list();
+    default:
+      return {};
+  }
+}
+
+const gk_backend &backend() {
+  static const gk_backend table = {
+      .struct_size = sizeof(gk_backend),
+      .abi_major = GK_ABI_MAJOR,
+      .abi_minor = GK_ABI_MINOR,
+      .reserved = 0,
+#if defined(__CUDACC__)
+      .name = "cuda",
+#else
+      .name = "cuda-emulated",
+#endif
+      .version = "0.1.0",
+      .device_count = device_count,
+      .device_open = device_open,
+      .device_close = device_close,
+      .device_info = device_info,
+      .stream_open = stream_open,
+      .stream_close = stream_close,
+      .synchronize = synchronize,
+      .buffer_alloc = buffer_alloc,
+      .buffer_free = buffer_free,
+      .buffer_write = buffer_write,
+      .buffer_read = buffer_read,
+      .run = run,
+      .implementation = implementation_name,
+      .buffer_pointer = nullptr,
+      .gemm_pack = nullptr,
+  };
+  return table;
+}
+
+}  // namespace gonka::cuda
+
+#if defined(__CUDACC__)
+extern "C" __attribute__((visibility("default"))) const gk_backend *gk_backend_entry(uint32_t host_abi_major) {
+  return host_abi_major == GK_ABI_MAJOR ? &gonka::cuda::backend() : nullptr;
+}
+#endif

@@ -1,0 +1,133 @@
+// What the backend needs of the machine: devices, memory, streams, launches. Two implementations, chosen when the
+// backend is built: the CUDA runtime (runtime_cuda.cu) and the emulator (emulator/runtime_emulator.cpp).
+// Everything here throws device_error; nothing else does.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "gonka_backend.h"
+#include "ptx.cuh"
+
+#if !defined(__CUDACC__)
+#include <utility>
+#endif
+
+namespace gonka::cuda {
+
+class device_error : public std::runtime_error {
+ public:
+  device_error(gk_status status, int32_t native_code, const std::string &message)
+      : std::runtime_error(message), status(status), native_code(native_code) {}
+  const gk_status status;
+  const int32_t native_code;  // cudaError_t, or 0
+};
+
+// What a device can do; the input of every choice between implementations.
+struct capability {
+  uint32_t compute_capability = 0;  // 80, 86, 89, 90, 100, 120: major * 10 + minor
+  uint32_t multiprocessors = 0;
+  uint32_t shared_bytes_per_block = 0;  // with opt-in
+  uint32_t l2_bytes = 0;
+};
+
+struct device_description {
+  capability can;
+  std::string name, driver, unique_id;
+  uint64_t memory_bytes = 0, memory_free_bytes = 0;
+};
+
+namespace runtime {
+
+struct stream;  // an ordered queue with its staging memory
+
+// Number of usable devices. 0 sets *why to cause and fix: no driver, driver too old, no device, none new enough.
+uint32_t device_count(std::string *why);
+device_description describe(uint32_t device);
+
+stream *stream_open(uint32_t device);
+void stream_close(stream *s) noexcept;  // waits for queued work
+void synchronize(stream *s);
+
+void *allocate(uint32_t device, uint64_t bytes);
+void release(uint32_t device, void *memory) noexcept;
+// True if scratch memory must have exactly the size asked for, so that every access can be checked.
+extern const bool k_exact_scratch;
+
+// In stream order. to_device: the source may be reused at once. to_host: the bytes are there when it returns.
+void copy_to_device(stream *s, void *to, const void *from, uint64_t bytes);
+void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes);
+void fill(stream *s, void *memory, uint8_t value, uint64_t bytes);
+
+struct launch_shape {
+  uint32_t grid_x = 1, grid_y = 1, grid_z = 1;
+  uint32_t threads = 1;
+  uint32_t shared_bytes = 0;  // dynamic
+  uint32_t cluster = 1;       // blocks of a cluster along x
+};
+
+// A device address for a kernel's parameters.
+template <class T>
+ptx::gptr<T> address(void *memory) {
+  return ptx::gptr<T>(static_cast<T *>(memory));
+}
+
+#if defined(__CUDACC__)
+void launch_raw(stream *s, const void *kernel, const launch_shape &shape, void **arguments);
+
+// Queues kernel(arguments). Kernels take one parameter, a plain struct.
+template <class Arguments>
+void launch(stream *s, void (*kernel)(Arguments), const launch_shape &shape, const Arguments &arguments) {
+  Arguments copy = arguments;
+  void *list[] = {&copy};
+  launch_raw(s, reinterpret_cast<const void *>(kernel), shape, list);
+}
+#else
+void launch_raw(stream *s, const launch_shape &shape, void (*entry)(const void *), const void *argument);
+
+template <class Arguments>
+void launch(stream *s, void (*kernel)(Arguments), const launch_shape &shape, const Arguments &arguments) {
+  const std::pair<void (*)(Arguments), const Arguments &> call{kernel, arguments};
+  launch_raw(
+      s, shape,
+      [](const void *p) {
+        const auto &c = *static_cast<const std::pair<void (*)(Arguments), const Arguments &> *>(p);
+        c.first(c.second);
+      },
+      &call);
+}
+#endif
+
+}  // namespace runtime
+
+// RAII for memory that lives as long as its owner.
+class device_memory {
+ public:
+  device_memory() = default;
+  device_memory(uint32_t device, uint64_t bytes) : device_(device), bytes_(bytes) {
+    data_ = runtime::allocate(device, bytes);
+  }
+  ~device_memory() { runtime::release(device_, data_); }
+  device_memory(device_memory &&other) noexcept { swap(other); }
+  device_memory &operator=(device_memory &&other) noexcept {
+    swap(other);
+    return *this;
+  }
+  void *data() const { return data_; }
+  uint64_t size() const { return bytes_; }
+
+ private:
+  void swap(device_memory &other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+  uint32_t device_ = 0;
+  void *data_ = nullptr;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace gonka::cuda

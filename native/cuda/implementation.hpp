@@ -1,0 +1,65 @@
+// How CUDA implementations are listed. Each <op>_list.cu holds the ordered list of one op: the one place to register.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "device/runtime.hpp"
+#include "op.hpp"
+
+namespace gonka::cuda {
+
+// A stream with the scratch memory of the ops that run on it. Scratch is reused by the next op, in stream order.
+class context {
+ public:
+  context(uint32_t device, const capability &can) : device_(device), can_(can), stream_(runtime::stream_open(device)) {}
+  ~context() { runtime::stream_close(stream_); }
+  context(const context &) = delete;
+  context &operator=(const context &) = delete;
+
+  runtime::stream *stream() const { return stream_; }
+  const capability &can() const { return can_; }
+  uint32_t device() const { return device_; }
+
+  // Device memory for this op, contents undefined; each slot is its own allocation.
+  void *scratch(uint32_t slot, uint64_t bytes);
+  // A copy of host memory in device memory.
+  void *upload(uint32_t slot, const void *from, uint64_t bytes);
+
+ private:
+  uint32_t device_;
+  const capability &can_;
+  runtime::stream *stream_;
+  std::vector<device_memory> slots_;
+};
+
+// Where the operands lie: address and alignment are known before an implementation is chosen for a real run; in a dry
+// run there are none and only the problem itself decides.
+using places = std::span<void *const>;
+
+struct implementation {
+  const char *name;  // "sm90_wgmma", "sm80_mma", "simt": shown by devices, conformance, bench and in errors
+  // Null if it can run this (valid) problem on such a device, otherwise the reason it cannot. A pure function.
+  const char *(*reject)(const void *problem, const capability &can);
+  // Optional: the same for what only the operands' addresses show. Never called in a dry run.
+  const char *(*reject_places)(const void *problem, places operands);
+  // Queues the work; operands in the order of op_spec::operands.
+  void (*run)(void *problem, places operands, context &ctx);
+};
+
+// Best first. Empty for an op without a CUDA implementation.
+std::span<const implementation> implementations(uint32_t op) noexcept;
+
+std::span<const implementation> gemm_list() noexcept;
+std::span<const implementation> attention_list() noexcept;
+std::span<const implementation> matmul_pow_list() noexcept;
+std::span<const implementation> sha256_search_list() noexcept;
+std::span<const implementation> normal_fill_list() noexcept;
+std::span<const implementation> rms_norm_list() noexcept;
+std::span<const implementation> rope_list() noexcept;
+std::span<const implementation> silu_mul_list() noexcept;
+std::span<const implementation> householder_list() noexcept;
+std::span<const implementation> gather_list() noexcept;
+std::span<const implementation> l2_normalize_list() noexcept;
+
+}  // namespace gonka::cuda

@@ -1,0 +1,216 @@
+// The runtime over the CUDA runtime library, linked statically. The driver itself is found at run time; without one the
+// library still loads and device_count says what is missing.
+#include <cuda_runtime.h>
+
+#include <cstring>
+#include <mutex>
+
+#include "device/runtime.hpp"
+
+namespace gonka::cuda::runtime {
+namespace {
+
+// Errors after which the context is gone (CUDA runtime API, "sticky" errors): nothing works until the process ends or
+// the device is reset.
+bool is_sticky(cudaError_t error) {
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorAssert:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorDevicesUnavailable:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void check(cudaError_t error, const char *what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // a non-sticky error must not surface again in an unrelated call
+  const gk_status status = error == cudaErrorMemoryAllocation ? GK_OUT_OF_MEMORY
+                           : is_sticky(error)                 ? GK_DEVICE_LOST
+                                                              : GK_DEVICE_ERROR;
+  throw device_error(status, int32_t(error),
+                     std::string(what) + ": " + cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
+}
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+constexpr uint64_t k_staging_bytes = uint64_t(4) << 20;
+
+}  // namespace
+
+const bool k_exact_scratch = false;
+
+struct stream {
+  uint32_t device;
+  cudaStream_t handle = nullptr;
+  // Two halves of pinned memory in turn: while one is being copied the other is filled.
+  char *staging[2] = {nullptr, nullptr};
+  cudaEvent_t staged[2] = {nullptr, nullptr};
+  uint32_t turn = 0;
+};
+
+uint32_t device_count(std::string *why) {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0) {
+    int usable = 0;
+    for (int i = 0; i < count; ++i) {
+      int major = 0;
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, i);
+      usable += major >= 8;
+    }
+    if (usable == count) return uint32_t(count);
+    // Devices are numbered by the driver; hiding some of them is the user's business (CUDA_VISIBLE_DEVICES).
+    *why = "a device is older than compute capability 8.0 (Ampere); hide it with CUDA_VISIBLE_DEVICES";
+    return 0;
+  }
+  cudaGetLastError();
+  int driver = 0, built = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&built);
+  if (driver == 0)
+    *why = "no NVIDIA driver is installed (libcuda.so.1 was not found); install one for CUDA " + version_text(built) +
+           " or newer";
+  else if (error == cudaErrorInsufficientDriver || driver / 1000 < built / 1000)
+    *why = "the NVIDIA driver serves CUDA " + version_text(driver) + ", this library needs " + version_text(built) +
+           "; update the driver";
+  else if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
+    *why = "the driver sees no GPU; check nvidia-smi, CUDA_VISIBLE_DEVICES and the container's device access";
+  else
+    *why = std::string(cudaGetErrorName(error)) + ": " + cudaGetErrorString(error);
+  return 0;
+}
+
+device_description describe(uint32_t device) {
+  cudaDeviceProp p;
+  check(cudaGetDeviceProperties(&p, int(device)), "cudaGetDeviceProperties");
+  device_description d;
+  d.can.compute_capability = uint32_t(p.major * 10 + p.minor);
+  d.can.multiprocessors = uint32_t(p.multiProcessorCount);
+  d.can.shared_bytes_per_block = uint32_t(p.sharedMemPerBlockOptin);
+  d.can.l2_bytes = uint32_t(p.l2CacheSize);
+  d.name = p.name;
+  int driver = 0;
+  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  d.driver = "CUDA " + version_text(driver);
+  char uuid[48];
+  const auto *b = reinterpret_cast<const unsigned char *>(p.uuid.bytes);
+  std::snprintf(uuid, sizeof uuid, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+                b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+  d.unique_id = uuid;
+  check(cudaSetDevice(int(device)), "cudaSetDevice");
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  d.memory_bytes = total;
+  d.memory_free_bytes = free;
+  return d;
+}
+
+stream *stream_open(uint32_t device) {
+  check(cudaSetDevice(int(device)), "cudaSetDevice");
+  stream *s = new stream{device};
+  try {
+    check(cudaStreamCreateWithFlags(&s->handle, cudaStreamNonBlocking), "cudaStreamCreate");
+    for (int i = 0; i < 2; ++i) {
+      check(cudaMallocHost(reinterpret_cast<void **>(&s->staging[i]), k_staging_bytes), "pinned staging memory");
+      check(cudaEventCreateWithFlags(&s->staged[i], cudaEventDisableTiming), "cudaEventCreate");
+    }
+  } catch (...) {
+    stream_close(s);
+    throw;
+  }
+  return s;
+}
+
+void stream_close(stream *s) noexcept {
+  if (s == nullptr) return;
+  cudaSetDevice(int(s->device));
+  if (s->handle != nullptr) cudaStreamSynchronize(s->handle);
+  for (int i = 0; i < 2; ++i) {
+    if (s->staging[i] != nullptr) cudaFreeHost(s->staging[i]);
+    if (s->staged[i] != nullptr) cudaEventDestroy(s->staged[i]);
+  }
+  if (s->handle != nullptr) cudaStreamDestroy(s->handle);
+  cudaGetLastError();
+  delete s;
+}
+
+void synchronize(stream *s) {
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  check(cudaStreamSynchronize(s->handle), "synchronize");
+}
+
+void *allocate(uint32_t device, uint64_t bytes) {
+  check(cudaSetDevice(int(device)), "cudaSetDevice");
+  void *memory = nullptr;
+  const std::string what = "allocation of " + std::to_string(bytes) + " bytes";
+  check(cudaMalloc(&memory, bytes), what.c_str());
+  return memory;
+}
+
+void release(uint32_t device, void *memory) noexcept {
+  if (memory == nullptr) return;
+  cudaSetDevice(int(device));
+  cudaFree(memory);
+  cudaGetLastError();
+}
+
+void copy_to_device(stream *s, void *to, const void *from, uint64_t bytes) {
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  for (uint64_t done = 0; done < bytes;) {
+    const uint64_t part = bytes - done < k_staging_bytes ? bytes - done : k_staging_bytes;
+    const uint32_t slot = s->turn++ & 1;
+    check(cudaEventSynchronize(s->staged[slot]), "copy to device");
+    std::memcpy(s->staging[slot], static_cast<const char *>(from) + done, part);
+    check(cudaMemcpyAsync(static_cast<char *>(to) + done, s->staging[slot], part, cudaMemcpyHostToDevice, s->handle),
+          "copy to device");
+    check(cudaEventRecord(s->staged[slot], s->handle), "copy to device");
+    done += part;
+  }
+}
+
+void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes) {
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s->handle), "copy to host");
+  check(cudaStreamSynchronize(s->handle), "copy to host");
+}
+
+void fill(stream *s, void *memory, uint8_t value, uint64_t bytes) {
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  check(cudaMemsetAsync(memory, value, bytes, s->handle), "fill");
+}
+
+void launch_raw(stream *s, const void *kernel, const launch_shape &shape, void **arguments) {
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  if (shape.shared_bytes > 48 * 1024)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shape.shared_bytes)),
+          "shared memory of a kernel");
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(shape.grid_x, shape.grid_y, shape.grid_z);
+  config.blockDim = dim3(shape.threads);
+  config.dynamicSmemBytes = shape.shared_bytes;
+  config.stream = s->handle;
+  cudaLaunchAttribute cluster{};
+  if (shape.cluster > 1) {
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {shape.cluster, 1, 1};
+    config.attrs = &cluster;
+    config.numAttrs = 1;
+  }
+  check(cudaLaunchKernelExC(&config, kernel, arguments), "kernel launch");
+}
+
+}  // namespace gonka::cuda::runtime

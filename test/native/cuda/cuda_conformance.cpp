@@ -1,0 +1,114 @@
+// Every implementation of every op of the CUDA backend, run by the emulator over the conformance cases: results,
+// bytes that must stay untouched, and everything the emulator checks.
+//
+//   test_cuda_conformance [op [implementation [case substring]]]
+// With no arguments all of it; a failure prints the arguments that rerun just that case. The order of threads changes
+// with the case (options::seed).
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "check.hpp"
+#include "cuda/backend.hpp"
+#include "device.hpp"
+#include "placed_case.hpp"
+#include "runtime_emulator.hpp"
+
+using namespace gonka;
+
+namespace {
+
+struct tally {
+  uint32_t passed = 0, rejected = 0;
+};
+
+// Empty if it passed, "-" if the implementation cannot run it, otherwise what went wrong.
+std::string run_case(const gk_backend &table, gk_device *device, gk_stream *stream, const op_spec &spec,
+                     const op_case &c, uint32_t implementation, placement where) {
+  built_case reference = c.build(c);
+  const operand_bytes want = reference_result(spec, reference, reference.data);
+  built_case problem = c.build(c);
+  gk_error err{};
+  err.struct_size = sizeof err;
+  placed_case placed(table, device, stream, problem, where);
+  if (placed.run(spec.op, implementation, true, &err) == GK_UNSUPPORTED) return "-";
+  const operand_bytes before = poisoned(problem);
+  placed.upload(before);
+  const gk_status status = placed.run(spec.op, implementation, false, &err);
+  if (status == GK_UNSUPPORTED) return "-";
+  if (status != GK_OK) return err.message;
+  operand_bytes after;
+  if (const char *touched = placed.download(after)) return std::string("wrote outside operand ") + touched;
+  uint64_t at = 0;
+  if (const int index = first_illegal_write(problem, before, after, &at); index >= 0)
+    return std::string("wrote to byte ") + std::to_string(at) + " of operand " + problem.operands[size_t(index)].name;
+  if (problem.host_result != nullptr) {
+    const auto got = problem.host_result(problem.problem.get()),
+               expected = reference.host_result(reference.problem.get());
+    if (got != expected) return "host result differs";
+  }
+  if (c.compare == nullptr) return "";
+  const comparison result = c.compare(c, problem, after, want);
+  if (result.passed()) return "";
+  char text[240];
+  std::snprintf(text, sizeof text,
+                "operand %s element %lld: got %.9g, want %.9g, %.3g of the bound; aggregate %.3g of %.3g",
+                result.operand, static_cast<long long>(result.worst_index), result.got, result.want, result.worst,
+                result.aggregate, result.aggregate_limit);
+  return text;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  const char *only_op = argc > 1 ? argv[1] : nullptr;
+  const char *only_implementation = argc > 2 ? argv[2] : nullptr;
+  const char *only_case = argc > 3 ? argv[3] : nullptr;
+  const gk_backend &table = cuda::backend();
+  uint32_t count = 0;
+  CHECK_EQ(table.device_count(&count, nullptr), GK_OK);
+  for (const op_spec *spec : all_ops()) {
+    if (only_op != nullptr && std::strcmp(only_op, spec->name) != 0) continue;
+    // Each implementation on the newest device that runs it and, where that differs, on the oldest.
+    for (uint32_t implementation = 1;; ++implementation) {
+      const char *name = table.implementation(nullptr, spec->op, implementation - 1);
+      if (name == nullptr) break;
+      if (only_implementation != nullptr && std::strcmp(only_implementation, name) != 0) continue;
+      tally t;
+      const auto start = std::chrono::steady_clock::now();
+      uint32_t turn = 0;
+      for (const op_case &c : cases_of(spec->op)) {
+        if ((c.uses & use_conformance) == 0) continue;
+        if (only_case != nullptr && std::strstr(c.name.c_str(), only_case) == nullptr) continue;
+        for (uint32_t attempt = 0; attempt < count; ++attempt) {
+          const uint32_t index = (turn + attempt) % count;
+          gk_device *device = nullptr;
+          gk_stream *stream = nullptr;
+          CHECK_EQ(table.device_open(index, nullptr, &device, nullptr), GK_OK);
+          CHECK_EQ(table.stream_open(device, &stream, nullptr), GK_OK);
+          emulator::emulated_options().seed = turn % 3;
+          const placement where = turn % 2 != 0 ? placement{3, 7} : placement{0, 16};
+          const std::string outcome = run_case(table, device, stream, *spec, c, implementation, where);
+          table.stream_close(stream);
+          table.device_close(device);
+          if (outcome == "-") {
+            if (attempt + 1 == count) ++t.rejected;
+            continue;
+          }
+          ++t.passed;
+          if (!check_report(outcome.empty(), __FILE__, __LINE__, std::string(spec->name) + ": " + outcome))
+            std::fprintf(stderr, "  rerun: test_cuda_conformance %s %s \"%s\"  (device %u, seed %u, lead %llu)\n",
+                         spec->name, name, c.name.c_str(), index, turn % 3,
+                         static_cast<unsigned long long>(where.lead_elements));
+          break;
+        }
+        ++turn;
+      }
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      std::printf("%-14s %-12s ran %4u  rejected %4u  %.1f s\n", spec->name, name, t.passed, t.rejected, seconds);
+      if (only_case == nullptr) CHECK(t.passed > 0);
+    }
+  }
+  return check_summary();
+}
