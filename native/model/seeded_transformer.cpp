@@ -57,7 +57,8 @@ seeded_transformer::seeded_transformer(std::shared_ptr<device> device, const see
       shape_(shape),
       head_dim_(shape.dim / shape.heads),
       cancel_(options.cancel) {
-  activation_type_ = multiplies(*stream_, GK_F32) ? GK_F32 : GK_F16;
+  activation_type_ = options.activation_type;
+  if (activation_type_ == 0) activation_type_ = multiplies(*stream_, GK_F32) ? uint32_t(GK_F32) : uint32_t(GK_F16);
   const auto offset_of = [&](int64_t l, layer_parameter p) {
     return source.offsets.at(size_t(1 + l * k_layer_parameters + int64_t(p)));
   };

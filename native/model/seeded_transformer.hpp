@@ -45,6 +45,7 @@ class seeded_transformer {
   struct options {
     std::function<void(double fraction, const char *step)> progress;  // from the calling thread
     const std::atomic<bool> *cancel = nullptr;                        // ends construction or forward with GK_CANCELLED
+    uint32_t activation_type = 0;  // GK_F32 or GK_F16; 0: F32 where the device multiplies F32 by halves
   };
 
   // rope_table F32 [positions >= seq_len, head_dim / 2, 2] of (cos, sin). Copies or packs what it needs of the source:
