@@ -5,6 +5,5 @@ namespace gonka::cpu {
     return {};                                             \
   }
 PENDING(matmul_pow)
-PENDING(sha256_search)
 PENDING(normal_fill)
 }  // namespace gonka::cpu

@@ -6,6 +6,5 @@ namespace gonka {
     return {};                          \
   }
 PENDING(matmul_pow)
-PENDING(sha256_search)
 PENDING(normal_fill)
 }  // namespace gonka
