@@ -57,6 +57,12 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/keys.ts'),
   },
   {
+    name: 'serve',
+    summary: 'run the ML node that a Gonka network node drives',
+    example: 'gonka-miner serve --listen-port 8080',
+    load: () => import('./commands/serve.ts'),
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for bash, zsh or fish',
     example: 'source <(gonka-miner completion bash)',

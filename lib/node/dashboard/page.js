@@ -1,0 +1,155 @@
+// Reads /dashboard/data.json once a second and draws it. No framework, nothing from other hosts.
+;(() => {
+  const keep = 300
+  const byId = (id) => document.getElementById(id)
+  const number = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
+  const show = (value) => (value === null || value === undefined ? '–' : number.format(value))
+  const series = { at: [], rate: [], waiting: [], delivered: [] }
+  const charts = {}
+  let token = sessionStorage.getItem('token') || ''
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+
+  function chart(id, label) {
+    const box = byId(id)
+    const axis = {
+      stroke: colour('--quiet'),
+      grid: { stroke: colour('--line'), width: 1 },
+      ticks: { stroke: colour('--line') },
+    }
+    const options = {
+      width: Math.max(200, box.clientWidth),
+      height: 190,
+      legend: { show: false },
+      cursor: { y: false },
+      scales: { y: { range: (_chart, _min, max) => [0, Math.max(1, max * 1.1)] } },
+      axes: [axis, { ...axis, size: 64, values: (_chart, values) => values.map((v) => number.format(v)) }],
+      series: [{}, { label, stroke: colour('--accent'), width: 2, fill: `${colour('--accent')}22` }],
+    }
+    return new uPlot(options, [[], []], box)
+  }
+
+  function tile(label, value, bad) {
+    const node = document.createElement('div')
+    node.className = bad ? 'tile bad' : 'tile'
+    const strong = document.createElement('b')
+    strong.textContent = value
+    const text = document.createElement('span')
+    text.textContent = label
+    node.append(strong, text)
+    return node
+  }
+
+  function clock(stage) {
+    if (stage.closed) return stage.closed
+    const left = stage.started + stage.deadline_ms - Date.now()
+    const seconds = Math.max(0, Math.round(left / 1000))
+    const word = stage.generating ? 'generating' : 'stopped'
+    return `${word}, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left`
+  }
+
+  function row(cells) {
+    const line = document.createElement('tr')
+    cells.forEach((cell, i) => {
+      const td = document.createElement('td')
+      if (i > 2) td.className = 'n'
+      td.textContent = cell
+      line.append(td)
+    })
+    return line
+  }
+
+  function draw(data) {
+    const status = data.poc_status || 'IDLE'
+    const pill = byId('state')
+    pill.textContent = data.state === 'STOPPED' ? 'stopped' : `${data.state.toLowerCase()} · ${status.toLowerCase()}`
+    pill.className = `pill ${data.store.degraded ? 'bad' : status === 'IDLE' ? 'good' : data.state === 'STOPPED' ? '' : 'busy'}`
+    byId('model').textContent = data.model || 'no model'
+    byId('tiles').replaceChildren(
+      tile('nonces / minute', show(data.nonces_per_minute)),
+      tile('computed', show(data.nonces_computed)),
+      tile('acknowledged', show(data.acknowledged)),
+      tile('waiting to be sent', show(data.artifacts_waiting), data.artifacts_waiting > 50000),
+      tile('validation queue', show(data.validation_nonces_queued)),
+      tile('dropped', show(data.dropped), data.dropped > 0),
+      tile('failed batches', show(data.batch_failures), data.batch_failures > 0),
+      tile('power, W', show(data.power_w)),
+      tile('joules / nonce', show(data.joules_per_nonce)),
+      tile(
+        data.store.degraded ? 'disk refuses writes' : 'disk',
+        data.store.degraded ? 'failing' : 'ok',
+        data.store.degraded,
+      ),
+    )
+    series.at.push(data.at / 1000)
+    series.rate.push(data.nonces_per_minute)
+    series.waiting.push(data.artifacts_waiting)
+    series.delivered.push(data.acknowledged)
+    for (const list of Object.values(series)) if (list.length > keep) list.shift()
+    for (const [id, values] of [
+      ['rate', series.rate],
+      ['waiting', series.waiting],
+      ['delivered', series.delivered],
+    ]) {
+      charts[id] ||= chart(id, id)
+      charts[id].setData([series.at, values])
+    }
+    byId('stages').tBodies[0].replaceChildren(
+      ...(data.stages.length === 0
+        ? [row(['–', '', 'no stage yet', '', '', '', ''])]
+        : data.stages.map((s) =>
+            row([
+              s.height,
+              s.model,
+              clock(s),
+              show(s.generated),
+              show(s.acknowledged),
+              show(s.waiting),
+              show(s.dropped),
+            ]),
+          )),
+    )
+    byId('devices').textContent = data.devices.length
+      ? data.devices
+          .map(
+            (d) =>
+              `${d.index} ${d.name} · ${show(d.utilization_percent)} % · ${show(d.temperature_c)} °C · ${show(d.power_w)} W`,
+          )
+          .join('\n')
+      : data.engines.join(', ')
+    byId('footer').textContent =
+      `version ${data.version} · memory ${show(data.resident_mb)} MB · event loop p99 ${show(data.event_loop_delay_p99_ms)} ms · ` +
+      `updated ${new Date(data.at).toLocaleTimeString()}`
+  }
+
+  function lost(text) {
+    byId('state').textContent = text
+    byId('state').className = 'pill bad'
+  }
+
+  async function refresh() {
+    try {
+      const answer = await fetch('/dashboard/data.json', { headers: token ? { authorization: `Bearer ${token}` } : {} })
+      const locked = answer.status === 401
+      byId('login').hidden = !locked
+      byId('main').hidden = locked
+      if (locked) lost('locked')
+      else if (answer.ok) draw(await answer.json())
+      else lost(`error ${answer.status}`)
+    } catch {
+      lost('node does not answer')
+    }
+    setTimeout(refresh, 1000)
+  }
+
+  byId('login').addEventListener('submit', (event) => {
+    event.preventDefault()
+    token = byId('token').value
+    sessionStorage.setItem('token', token)
+  })
+  addEventListener('resize', () => {
+    for (const [id, plot] of Object.entries(charts))
+      plot.setSize({ width: Math.max(200, byId(id).clientWidth), height: 190 })
+  })
+  refresh()
+})()

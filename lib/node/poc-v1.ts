@@ -1,0 +1,350 @@
+// PoC v1 of one node: a model seeded by the block hash, nonces searched for distances below the target, batches of others
+// validated. For private networks.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isGonkaError, messageOf } from '../errors.ts'
+import type { PocV1Params, PocV1Session } from '../native-api.ts'
+import { belowTarget, fraudTest } from '../protocol/fraud.ts'
+import type { InitV1, ProofBatch } from '../protocol/wire-v1.ts'
+import type { AddressRule } from './address-rule.ts'
+import { HttpError } from './http-error.ts'
+import { type Log, loggedUrl } from './log.ts'
+import type { Outbox } from './outbox.ts'
+import { cursorOf, planNonces, type StageRecord } from './stages.ts'
+import type { VerdictSender } from './verdicts.ts'
+
+export type PocV1Status = 'IDLE' | 'NOT_LOADED' | 'LOADING' | 'GENERATING' | 'VALIDATING' | 'STOPPED'
+
+/** One device that can run PoC v1; several share the nonces of the node. */
+export interface PocV1Engine {
+  readonly name: string
+  open(params: PocV1Params, blockHash: string, signal: AbortSignal): Promise<PocV1Session>
+  close(): Promise<void>
+}
+
+export interface PocV1 {
+  /** Loads the model for a stage and, if a phase is given, starts it. */
+  init(request: InitV1, phase: 'generate' | 'validate' | undefined): Promise<Record<string, unknown>>
+  setPhase(phase: 'generate' | 'validate'): Promise<Record<string, unknown>>
+  /** Queues a batch of another participant. */
+  validate(batch: ProofBatch): Promise<Record<string, unknown>>
+  status(): Record<string, unknown>
+  stop(): Promise<void>
+  healthy(): boolean
+  readonly running: boolean
+  close(): Promise<void>
+}
+
+export interface PocV1Parts {
+  readonly engines: readonly PocV1Engine[]
+  readonly outbox: Outbox
+  readonly verdicts: VerdictSender
+  readonly rule: AddressRule
+  readonly log: Log
+  /** Takes or gives back the node; throws HttpError 409 if another service runs. */
+  readonly claim: (running: boolean) => void
+  readonly stageDeadlineMs: number
+  readonly stopFlushMs: number
+  readonly maxQueuedNonces: number
+  readonly onComputed: (engine: string, purpose: 'generate' | 'validate', nonces: number) => void
+}
+
+interface Round {
+  readonly request: InitV1
+  readonly abort: AbortController
+  phase: 'generate' | 'validate' | undefined
+  phaseAbort: AbortController
+  loading: boolean
+  sessions: PocV1Session[]
+  error: string | null
+  tasks: Promise<void>[]
+  queue: ProofBatch[]
+  queuedNonces: number
+  validating: Promise<void> | undefined
+}
+
+export function createPocV1(parts: PocV1Parts): PocV1 {
+  const { engines, outbox, verdicts, rule, log } = parts
+  let round: Round | undefined
+  let stopped = false
+  let gate: Promise<unknown> = Promise.resolve()
+  const exclusive = <T>(action: () => Promise<T>): Promise<T> => {
+    const next = gate.then(action, action)
+    gate = next.catch(() => undefined)
+    return next
+  }
+
+  const status = () => {
+    const of = (r: Round): PocV1Status => {
+      if (r.loading) return 'LOADING'
+      if (r.error !== null) return 'NOT_LOADED'
+      return r.phase === 'generate' ? 'GENERATING' : r.phase === 'validate' ? 'VALIDATING' : 'IDLE'
+    }
+    return {
+      status: round === undefined ? (stopped ? 'STOPPED' : 'IDLE') : of(round),
+      is_model_initialized: round !== undefined && round.sessions.length > 0,
+      ...(round?.error ? { error: round.error } : {}),
+    }
+  }
+  const ok = () => ({ status: 'OK', pow_status: status() })
+
+  const stageOf = (request: InitV1): StageRecord =>
+    outbox.openStage(
+      {
+        kind: 'v1',
+        url: request.url ?? null,
+        blockHash: request.block_hash,
+        blockHeight: request.block_height,
+        publicKey: request.public_key,
+        nodeId: request.node_id,
+        nodeCount: request.node_count,
+        model: JSON.stringify([request.params, request.r_target]),
+        seqLen: request.params.seq_len,
+        kDim: 0,
+        strongerRng: false,
+      },
+      request.batch_size,
+      parts.stageDeadlineMs,
+    )
+
+  const generate = async (r: Round, session: PocV1Session, engine: string, group: number, signal: AbortSignal) => {
+    const { request } = r
+    const stage = stageOf(request)
+    await outbox.setGenerating(stage, true)
+    let next = cursorOf(stage, engines.length, group).next
+    let failures = 0
+    while (!signal.aborted && !outbox.isOver(stage)) {
+      const plan = planNonces(stage, engines.length, group, next, request.batch_size)
+      if (plan.nonces.length === 0) {
+        if (plan.next === next) break
+        next = plan.next
+        continue
+      }
+      const nonces = BigInt64Array.from(plan.nonces, BigInt)
+      const kept: { nonce: number; payload: Uint8Array }[] = []
+      try {
+        await session.run(
+          { publicKey: request.public_key, nonces, rTarget: request.r_target },
+          (found, dist) => {
+            const below = belowTarget(found, dist, request.r_target)
+            below.dist.forEach((d, i) => {
+              const payload = new Uint8Array(8)
+              new DataView(payload.buffer).setFloat64(0, d, true)
+              kept.push({ nonce: Number(below.nonces[i]), payload })
+            })
+          },
+          signal,
+        )
+        failures = 0
+      } catch (error) {
+        if (signal.aborted) break
+        failures++
+        log.warn({ engine, failures, error: messageOf(error) }, 'a batch failed and will be computed again')
+        await sleep(Math.min(5000, 100 * 2 ** failures), undefined, { signal }).catch(() => undefined)
+        continue
+      }
+      parts.onComputed(engine, 'generate', plan.nonces.length)
+      next = plan.next
+      await outbox.append(stage, engines.length, group, next, kept)
+    }
+  }
+
+  const validateAll = async (r: Round, signal: AbortSignal) => {
+    const session = r.sessions[0]
+    for (let batch = r.queue[0]; batch !== undefined && session !== undefined && !signal.aborted; batch = r.queue[0]) {
+      const distances = new Map<bigint, number>()
+      try {
+        await session.run(
+          { publicKey: batch.public_key, nonces: BigInt64Array.from(batch.nonces, BigInt) },
+          (nonces, dist) => {
+            dist.forEach((d, i) => {
+              distances.set(nonces[i] as bigint, d)
+            })
+          },
+          signal,
+        )
+        const dist = batch.nonces.map((nonce) => distances.get(BigInt(nonce)) ?? Number.NaN)
+        parts.onComputed('v1', 'validate', batch.nonces.length)
+        const { r_target, fraud_threshold, url } = r.request
+        const verdict = fraudTest({
+          receivedDist: batch.dist,
+          dist,
+          rTarget: r_target,
+          fraudThreshold: fraud_threshold,
+        })
+        if (url !== undefined) {
+          await verdicts.send(`${url}/validated`, {
+            ...batch,
+            dist,
+            received_dist: batch.dist,
+            r_target,
+            fraud_threshold,
+            n_invalid: verdict.nInvalid,
+            probability_honest: verdict.probabilityHonest,
+            fraud_detected: verdict.fraudDetected,
+          })
+        }
+      } catch (error) {
+        if (signal.aborted) return
+        log.error(
+          { error: messageOf(error), nonces: batch.nonces.length },
+          'a batch could not be validated: no verdict',
+        )
+      }
+      r.queue.shift()
+      r.queuedNonces -= batch.nonces.length
+    }
+  }
+
+  const kickValidation = (r: Round) => {
+    if (r.phase !== 'validate' || r.loading || r.validating !== undefined) return
+    r.validating = validateAll(r, r.phaseAbort.signal).finally(() => {
+      r.validating = undefined
+      if (r.queue.length > 0 && !r.phaseAbort.signal.aborted) kickValidation(r)
+    })
+  }
+
+  const begin = (r: Round) => {
+    r.phaseAbort = new AbortController()
+    const signal = AbortSignal.any([r.abort.signal, r.phaseAbort.signal])
+    if (r.phase === 'generate') {
+      r.tasks = r.sessions.map((session, i) => generate(r, session, engines[i]?.name ?? '', i, signal))
+    }
+    if (r.phase === 'validate') kickValidation(r)
+  }
+
+  const endPhase = async (r: Round) => {
+    r.phaseAbort.abort()
+    await Promise.allSettled([...r.tasks, r.validating])
+    r.tasks = []
+    if (r.phase === 'generate') {
+      const stage = stageOf(r.request)
+      await outbox.setGenerating(stage, false)
+      if (outbox.waiting(stage) > 0) await outbox.flush(stage, parts.stopFlushMs)
+    }
+  }
+
+  const load = async (r: Round) => {
+    try {
+      r.sessions = await Promise.all(
+        engines.map((engine) => engine.open(r.request.params, r.request.block_hash, r.abort.signal)),
+      )
+      r.loading = false
+      begin(r)
+    } catch (error) {
+      r.loading = false
+      if (r.abort.signal.aborted || isGonkaError(error, 'ERR_GK_CANCELLED')) return
+      r.error = messageOf(error)
+      log.error({ error: r.error }, 'the PoC v1 model cannot be loaded')
+    }
+  }
+
+  const checkPartition = (request: InitV1) => {
+    if (request.node_id < 0 || request.node_count < 1 || request.node_id >= request.node_count) {
+      throw new HttpError(
+        400,
+        `node_id ${request.node_id} and node_count ${request.node_count} name no share of the nonces`,
+      )
+    }
+  }
+
+  const stop = () =>
+    exclusive(async () => {
+      const r = round
+      if (r === undefined) return
+      r.abort.abort()
+      await endPhase(r)
+      await Promise.allSettled(r.sessions.map((session) => session.close()))
+      round = undefined
+      stopped = true
+      parts.claim(false)
+    })
+
+  return {
+    init: (request, phase) =>
+      exclusive(async () => {
+        if (phase === 'generate') checkPartition(request)
+        if (request.url !== undefined) {
+          try {
+            rule.checkUrl(request.url)
+          } catch (error) {
+            throw new HttpError(400, `url: ${messageOf(error)}`)
+          }
+        }
+        if (round !== undefined) {
+          const same = JSON.stringify(round.request) === JSON.stringify(request) && round.error === null
+          if (!same) throw new HttpError(409, 'PoW is already running; stop it first')
+          if (phase !== undefined && round.phase !== phase) {
+            await endPhase(round)
+            round.phase = phase
+            if (!round.loading) begin(round)
+          }
+          return ok()
+        }
+        parts.claim(true)
+        const r: Round = {
+          request,
+          abort: new AbortController(),
+          phase,
+          phaseAbort: new AbortController(),
+          loading: true,
+          sessions: [],
+          error: null,
+          tasks: [],
+          queue: [],
+          queuedNonces: 0,
+          validating: undefined,
+        }
+        round = r
+        stopped = false
+        void load(r)
+        log.info({ height: request.block_height, url: loggedUrl(request.url ?? null), phase }, 'PoC v1 model loads')
+        return ok()
+      }),
+    setPhase: (phase) =>
+      exclusive(async () => {
+        const r = round
+        if (r === undefined) throw new HttpError(400, 'PoW is not running; call init first')
+        if (phase === 'generate') checkPartition(r.request)
+        if (r.phase !== phase) {
+          await endPhase(r)
+          r.phase = phase
+          if (!r.loading) begin(r)
+        }
+        return ok()
+      }),
+    async validate(batch) {
+      const r = round
+      if (r === undefined) throw new HttpError(400, 'PoW is not running; call init first')
+      if (batch.block_hash !== r.request.block_hash || batch.block_height !== r.request.block_height) {
+        throw new HttpError(400, 'the batch belongs to another block than the loaded model')
+      }
+      if (batch.dist.some((d) => !(d < r.request.r_target)))
+        throw new HttpError(400, 'dist holds a value not below r_target')
+      if (r.queuedNonces + batch.nonces.length > parts.maxQueuedNonces) {
+        throw new HttpError(429, `queue is full: ${r.queuedNonces} nonces wait, at most ${parts.maxQueuedNonces} may`)
+      }
+      r.queue.push(batch)
+      r.queuedNonces += batch.nonces.length
+      kickValidation(r)
+      return ok()
+    },
+    status,
+    stop,
+    healthy: () => round !== undefined && round.error === null,
+    get running() {
+      return round !== undefined
+    },
+    async close() {
+      const r = round
+      r?.abort.abort()
+      r?.phaseAbort.abort()
+      await gate
+      if (r !== undefined) {
+        await Promise.allSettled([...r.tasks, r.validating])
+        await Promise.allSettled(r.sessions.map((session) => session.close()))
+      }
+      await Promise.allSettled(engines.map((engine) => engine.close()))
+    },
+  }
+}

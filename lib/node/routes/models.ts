@@ -1,0 +1,39 @@
+// Models on disk and devices in the machine.
+
+import { z } from 'zod'
+import type { NodeContext } from '../context.ts'
+import { HttpError } from '../http-error.ts'
+import { cacheSpace, commitPattern, deleteModel, listModels, modelStatus, repoPattern } from '../model-cache.ts'
+import { bodyOf, type Server } from '../server.ts'
+
+const modelSchema = z.object({
+  hf_repo: z.string().regex(repoPattern, 'expected org/name'),
+  hf_commit: z.preprocess((v) => v ?? null, z.string().regex(commitPattern).nullable()),
+})
+
+export function modelRoutes(app: Server, context: NodeContext): void {
+  const { modelCache, gpu } = context
+
+  app.post('/api/v1/models/status', async (request) => {
+    const model = bodyOf(request, modelSchema)
+    return { model, status: await modelStatus(modelCache, model), progress: null, error_message: null }
+  })
+  app.delete('/api/v1/models', async (request) => {
+    const model = bodyOf(request, modelSchema)
+    if (context.service.model === model.hf_repo) throw new HttpError(409, 'the model is loaded; stop inference first')
+    if (!(await deleteModel(modelCache, model))) throw new HttpError(404, `Model ${model.hf_repo} not found`)
+    return { status: 'deleted', model }
+  })
+  app.get('/api/v1/models/list', async () => ({ models: await listModels(modelCache) }))
+  app.get('/api/v1/models/space', async () => cacheSpace(modelCache))
+
+  app.get('/api/v1/gpu/devices', async () => {
+    const devices = (await gpu.devices()).map(({ power_w: _, ...device }) => device)
+    return { devices, count: devices.length }
+  })
+  app.get('/api/v1/gpu/driver', async () => {
+    const driver = await gpu.driver()
+    if (driver === undefined) throw new HttpError(503, 'no GPU driver answers on this machine')
+    return driver
+  })
+}
