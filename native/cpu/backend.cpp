@@ -88,7 +88,8 @@ gk_status device_info(gk_device *device, gk_device_info *info, gk_error *err) {
     full.memory_free_bytes = memory.available;
     full.compute_units = usable_cpus();
     full.threads = device->pool.size();
-    const gk_format formats[] = {{GK_F32, 24}, {GK_F16, 24}, {GK_BF16, 24}, {GK_I8, 32}};
+    const gk_format formats[] = {{GK_F32, 24}, {GK_F16, 24},     {GK_BF16, 24},
+                                 {GK_I8, 32},  {GK_F8_E4M3, 24}, {GK_F8_E5M2, 24}};
     full.format_count = sizeof formats / sizeof *formats;
     std::memcpy(full.formats, formats, sizeof formats);
     std::memcpy(info, &full, info->struct_size < sizeof full ? info->struct_size : sizeof full);

@@ -239,8 +239,8 @@ static gk_status silu_mul(const void *problem, int dry_run, gk_error *err) {
   if (status != GK_OK) return status;
   for (int64_t r = 0; r < p.rows; ++r)
     for (int64_t c = 0; c < p.columns; ++c) {
-      const float x = gate[r * p.ld_gate + c];
-      out[r * p.ldo + c] = x / (1 + expf(-x)) * up[r * p.ld_up + c];
+      const double x = gate[r * p.ld_gate + c]; /* in F32 exp(-x) would overflow where silu is still a number */
+      out[r * p.ldo + c] = (float)(x / (1 + exp(-x)) * up[r * p.ld_up + c]);
     }
   return GK_OK;
 }

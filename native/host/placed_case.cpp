@@ -116,7 +116,7 @@ operand_bytes reference_result(const op_spec &spec, built_case &problem, const o
   return result;
 }
 
-operand_bytes poisoned(const built_case &problem) {
+operand_bytes poisoned(const built_case &problem, poison_bytes poison) {
   operand_bytes data = problem.data;
   std::vector<bool> read(data.size(), false);
   for (size_t i = 0; i < data.size(); ++i)
@@ -125,8 +125,9 @@ operand_bytes poisoned(const built_case &problem) {
     const operand &o = problem.operands[i];
     if (!problem.present[i] || data[i].empty() || read[home_of(problem, i)]) continue;
     const bool integer = o.dtype == GK_I8 || o.dtype == GK_I32;
-    o.for_each_run(
-        [&](uint64_t at, uint64_t bytes) { std::memset(data[i].data() + at, integer ? 0xa5 : 0xff, bytes); });
+    o.for_each_run([&](uint64_t at, uint64_t bytes) {
+      std::memset(data[i].data() + at, integer ? poison.integers : poison.floats, bytes);
+    });
   }
   return data;
 }

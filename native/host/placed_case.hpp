@@ -68,14 +68,22 @@ class placed_case {
 };
 
 constexpr std::byte k_guard_byte{0x5c};
+constexpr uint64_t k_trail_bytes = 256;  // wider than any vector store
 
 // The reference's result: the operands after spec.reference() ran over a copy of data. The problem's host pointers
 // (hits, shares) receive the reference's results too, so give it a built case of its own.
 operand_bytes reference_result(const op_spec &spec, built_case &problem, const operand_bytes &data);
 
-// Initial operands with every byte that the op must write replaced by poison: NaN for floats, 0xa5 for integers.
-// Gaps between rows keep what the case put there.
-operand_bytes poisoned(const built_case &problem);
+// What outputs hold before a call. All ones are NaN in every float format.
+struct poison_bytes {
+  uint8_t floats, integers;
+};
+constexpr poison_bytes k_poison{0xff, 0xa5};
+constexpr poison_bytes k_other_poison{0x5a, 0x5a};  // so that a result that depends on its old contents shows
+
+// Initial operands with every byte that the op must write replaced by poison. Gaps between rows keep what the case put
+// there; what is read in place too.
+operand_bytes poisoned(const built_case &problem, poison_bytes poison = k_poison);
 
 // Index of the first operand where `after` differs from `before` in a byte that the op must leave alone: all of an
 // input, the gaps between the rows of an output. -1 if none; *at receives the byte offset.

@@ -1,9 +1,7 @@
 #include "selftest.hpp"
 
-#include <cstdio>
-
+#include "case_run.hpp"
 #include "cases.hpp"
-#include "placed_case.hpp"
 #include "status.hpp"
 
 namespace gonka {
@@ -14,72 +12,28 @@ bool says_nothing_about_implementation(gk_status status) {
   return status == GK_OUT_OF_MEMORY || status == GK_DEVICE_LOST || status == GK_CANCELLED;
 }
 
-std::string describe(const op_case &test, const comparison &c) {
-  char text[400];
-  std::snprintf(text, sizeof text,
-                "case '%s' (seed %llu): %s[%lld] is %.9g, expected %.9g (%.3g times the bound; aggregate error %.3g, "
-                "limit %.3g)",
-                test.name.c_str(), static_cast<unsigned long long>(test.seed), c.operand,
-                static_cast<long long>(c.worst_index), c.got, c.want, c.worst, c.aggregate, c.aggregate_limit);
-  return text;
-}
-
-class gate {
- public:
-  gate(const gk_backend &table, gk_device *device, const op_spec &spec)
-      : table_(table), device_(device), spec_(spec), stream_(open_stream(table, device)) {}
-
-  // Updates t with the outcome of one case.
-  void run(const op_case &test, tested_implementation &t) {
-    built_case want_case = test.build(test);
-    built_case got_case = test.build(test);
-    const operand_bytes initial = poisoned(got_case);
-    placed_case placed(table_, device_, stream_.get(), got_case, {.lead_elements = 1, .trail_bytes = 64});
-
-    error_report err;
-    gk_status status = placed.run(spec_.op, t.index, true, &err);
-    if (status == GK_UNSUPPORTED) {
-      ++t.rejected;
-      t.reason = err.text(status);
-      return;
-    }
-    operand_bytes got;
-    const char *damaged = nullptr;
-    if (status == GK_OK) {
-      placed.upload(initial);
-      status = placed.run(spec_.op, t.index, false, &err);
-    }
-    if (status != GK_OK) {
-      if (says_nothing_about_implementation(status)) check(status, err, std::string("self-test of ") + spec_.name);
-      return disable(t, "case '" + test.name + "': " + err.text(status));
-    }
-    damaged = placed.download(got);
-    const operand_bytes want = reference_result(spec_, want_case, initial);
-    uint64_t at = 0;
-    if (damaged != nullptr)
-      return disable(t, "case '" + test.name + "': wrote outside operand " + std::string(damaged));
-    if (const int i = first_illegal_write(got_case, initial, got, &at); i >= 0)
-      return disable(t, "case '" + test.name + "': changed byte " + std::to_string(at) + " of operand " +
-                            got_case.operands[size_t(i)].name + ", which is not its to write");
-    if (const comparison c = test.compare(test, want_case, got, want); !c.passed())
-      return disable(t, describe(test, c));
-    if (got_case.host_result != nullptr &&
-        got_case.host_result(got_case.problem.get()) != want_case.host_result(want_case.problem.get()))
-      return disable(t, "case '" + test.name + "': host results differ from the reference's");
+// Updates t with the outcome of one case.
+void run_known_answer(const gk_backend &table, gk_device *device, gk_stream *stream, const op_spec &spec,
+                      const op_case &test, const expected_result &want, bool packed, tested_implementation &t) {
+  const case_outcome outcome =
+      run_case(table, device, stream, spec, test, {.implementation = t.index, .lead_elements = 1, .packed = packed});
+  if (says_nothing_about_implementation(outcome.status))
+    throw status_error(outcome.status, std::string("self-test of ") + spec.name + ": " + outcome.message);
+  if (outcome.dry_run == GK_UNSUPPORTED && outcome.status == GK_UNSUPPORTED && outcome.damage.empty()) {
+    ++t.rejected;
+    if (t.passed == 0) t.reason = outcome.message;
+    return;
+  }
+  comparison measures;
+  const std::string fault = find_fault(test, outcome, want, &measures);
+  if (fault.empty()) {
     ++t.passed;
+    t.reason.clear();
+    return;
   }
-
- private:
-  static void disable(tested_implementation &t, std::string reason) {
-    t.disabled = true;
-    t.reason = std::move(reason);
-  }
-
-  const gk_backend &table_;
-  gk_device *device_;
-  const op_spec &spec_;
-  raw_stream stream_;
-};
+  t.disabled = true;
+  t.reason = "case '" + test.name + (packed ? "', packed: " : "': ") + fault;
+}
 
 }  // namespace
 
@@ -98,10 +52,16 @@ std::vector<tested_implementation> list_implementations(const gk_backend &table,
 
 std::vector<tested_implementation> self_test(const gk_backend &table, gk_device *device, const op_spec &spec) {
   std::vector<tested_implementation> list = list_implementations(table, device, spec.op);
-  gate g(table, device, spec);
-  for (tested_implementation &t : list)
-    for (const op_case &test : cases_of(spec.op))
-      if ((test.uses & use_selftest) != 0 && !t.disabled) g.run(test, t);
+  const raw_stream stream = open_stream(table, device);
+  const bool packs = spec.op == GK_OP_GEMM && table.gemm_pack != nullptr;
+  for (const op_case &test : cases_of(spec.op)) {
+    if ((test.uses & use_selftest) == 0) continue;
+    const expected_result want(spec, test);
+    for (tested_implementation &t : list)
+      for (const bool packed : {false, true})
+        if (!t.disabled && (packs || !packed))
+          run_known_answer(table, device, stream.get(), spec, test, want, packed, t);
+  }
   return list;
 }
 
