@@ -2,7 +2,12 @@
 // everything is in an unnamed namespace so that no other file can end up with this code.
 #pragma once
 
+// gcc 12 takes its own _mm*_undefined_* for a use of an uninitialised value (gcc bug 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 
 #include "gonka_backend.h"
 
@@ -29,6 +34,11 @@ struct f32_avx2 {
 
   // a in the first n lanes, b in the rest; 0 <= n <= 8.
   static reg first(int n, reg a, reg b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(first_mask(n))); }
+  // Per lane: a where x < 0 (where x < limit), otherwise b; b where x is NaN.
+  static reg choose_negative(reg x, reg a, reg b) { return choose_less(x, zero(), a, b); }
+  static reg choose_less(reg x, reg limit, reg a, reg b) {
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, limit, _CMP_LT_OQ));
+  }
   // Whether any lane of a is greater than b's.
   static bool any_greater(reg a, reg b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
   static float reduce_max(reg a) {

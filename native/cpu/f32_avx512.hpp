@@ -2,7 +2,12 @@
 // only; everything is in an unnamed namespace so that no other file can end up with this code.
 #pragma once
 
+// gcc 12 takes its own _mm*_undefined_* for a use of an uninitialised value (gcc bug 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 
 #include "gonka_backend.h"
 
@@ -29,6 +34,11 @@ struct f32_avx512 {
 
   // a in the first n lanes, b in the rest; 0 <= n <= 16.
   static reg first(int n, reg a, reg b) { return _mm512_mask_blend_ps(first_mask(n), b, a); }
+  // Per lane: a where x < 0 (where x < limit), otherwise b; b where x is NaN.
+  static reg choose_negative(reg x, reg a, reg b) { return choose_less(x, zero(), a, b); }
+  static reg choose_less(reg x, reg limit, reg a, reg b) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, limit, _CMP_LT_OQ), b, a);
+  }
   // Whether any lane of a is greater than b's.
   static bool any_greater(reg a, reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
   static float reduce_max(reg a) { return _mm512_reduce_max_ps(a); }

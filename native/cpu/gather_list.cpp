@@ -1,6 +1,7 @@
 // Implementations of gather on the CPU.
 #include "gather/gather.hpp"
-#include "implementation.hpp"
+#include "row_kernels.hpp"
+#include "row_parallel.hpp"
 
 namespace gonka::cpu {
 namespace {
@@ -13,7 +14,27 @@ void run_reference(void *problem, operand_pointers pointers, context &) {
   gather_reference(problem, pointers);
 }
 
+#if defined(__x86_64__)
+const char *reject_avx512(const void *, const features &cpu) {
+  return cpu.avx512 ? nullptr : "this processor has no AVX-512";
+}
+
+const char *reject_avx2(const void *, const features &cpu) {
+  return cpu.avx2 ? nullptr : "this processor has no AVX2";
+}
+
+template <void (*Rows)(const gk_gather &, void *const *, int64_t, int64_t)>
+void run_vector(void *problem, operand_pointers pointers, context &ctx) {
+  const auto &p = *static_cast<const gk_gather *>(problem);
+  run_rows<gk_gather, Rows>(p, pointers, ctx, p.rows, find_op(GK_OP_GATHER)->count(problem).bytes);
+}
+#endif
+
 constexpr implementation k_list[] = {
+#if defined(__x86_64__)
+    {"avx512", reject_avx512, run_vector<gather_avx512>},
+    {"avx2", reject_avx2, run_vector<gather_avx2>},
+#endif
     {"ref", accept, run_reference},
 };
 

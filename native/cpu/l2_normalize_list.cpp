@@ -1,6 +1,7 @@
 // Implementations of l2_normalize on the CPU.
-#include "implementation.hpp"
 #include "l2_normalize/l2_normalize.hpp"
+#include "row_kernels.hpp"
+#include "row_parallel.hpp"
 
 namespace gonka::cpu {
 namespace {
@@ -13,7 +14,27 @@ void run_reference(void *problem, operand_pointers pointers, context &) {
   l2_normalize_reference(problem, pointers);
 }
 
+#if defined(__x86_64__)
+const char *reject_avx512(const void *, const features &cpu) {
+  return cpu.avx512 ? nullptr : "this processor has no AVX-512";
+}
+
+const char *reject_avx2(const void *, const features &cpu) {
+  return cpu.avx2 ? nullptr : "this processor has no AVX2";
+}
+
+template <void (*Rows)(const gk_l2_normalize &, void *const *, int64_t, int64_t)>
+void run_vector(void *problem, operand_pointers pointers, context &ctx) {
+  const auto &p = *static_cast<const gk_l2_normalize *>(problem);
+  run_rows<gk_l2_normalize, Rows>(p, pointers, ctx, p.rows, find_op(GK_OP_L2_NORMALIZE)->count(problem).bytes);
+}
+#endif
+
 constexpr implementation k_list[] = {
+#if defined(__x86_64__)
+    {"avx512", reject_avx512, run_vector<l2_normalize_avx512>},
+    {"avx2", reject_avx2, run_vector<l2_normalize_avx2>},
+#endif
     {"ref", accept, run_reference},
 };
 

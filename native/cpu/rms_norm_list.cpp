@@ -1,6 +1,7 @@
 // Implementations of rms_norm on the CPU.
-#include "implementation.hpp"
 #include "rms_norm/rms_norm.hpp"
+#include "row_kernels.hpp"
+#include "row_parallel.hpp"
 
 namespace gonka::cpu {
 namespace {
@@ -13,7 +14,27 @@ void run_reference(void *problem, operand_pointers pointers, context &) {
   rms_norm_reference(problem, pointers);
 }
 
+#if defined(__x86_64__)
+const char *reject_avx512(const void *, const features &cpu) {
+  return cpu.avx512 ? nullptr : "this processor has no AVX-512";
+}
+
+const char *reject_avx2(const void *, const features &cpu) {
+  return cpu.avx2 ? nullptr : "this processor has no AVX2";
+}
+
+template <void (*Rows)(const gk_rms_norm &, void *const *, int64_t, int64_t)>
+void run_vector(void *problem, operand_pointers pointers, context &ctx) {
+  const auto &p = *static_cast<const gk_rms_norm *>(problem);
+  run_rows<gk_rms_norm, Rows>(p, pointers, ctx, p.rows, find_op(GK_OP_RMS_NORM)->count(problem).bytes);
+}
+#endif
+
 constexpr implementation k_list[] = {
+#if defined(__x86_64__)
+    {"avx512", reject_avx512, run_vector<rms_norm_avx512>},
+    {"avx2", reject_avx2, run_vector<rms_norm_avx2>},
+#endif
     {"ref", accept, run_reference},
 };
 

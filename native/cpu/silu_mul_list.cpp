@@ -1,5 +1,6 @@
 // Implementations of silu_mul on the CPU.
-#include "implementation.hpp"
+#include "row_kernels.hpp"
+#include "row_parallel.hpp"
 #include "silu_mul/silu_mul.hpp"
 
 namespace gonka::cpu {
@@ -13,7 +14,27 @@ void run_reference(void *problem, operand_pointers pointers, context &) {
   silu_mul_reference(problem, pointers);
 }
 
+#if defined(__x86_64__)
+const char *reject_avx512(const void *, const features &cpu) {
+  return cpu.avx512 ? nullptr : "this processor has no AVX-512";
+}
+
+const char *reject_avx2(const void *, const features &cpu) {
+  return cpu.avx2 ? nullptr : "this processor has no AVX2";
+}
+
+template <void (*Rows)(const gk_silu_mul &, void *const *, int64_t, int64_t)>
+void run_vector(void *problem, operand_pointers pointers, context &ctx) {
+  const auto &p = *static_cast<const gk_silu_mul *>(problem);
+  run_rows<gk_silu_mul, Rows>(p, pointers, ctx, p.rows, find_op(GK_OP_SILU_MUL)->count(problem).bytes);
+}
+#endif
+
 constexpr implementation k_list[] = {
+#if defined(__x86_64__)
+    {"avx512", reject_avx512, run_vector<silu_mul_avx512>},
+    {"avx2", reject_avx2, run_vector<silu_mul_avx2>},
+#endif
     {"ref", accept, run_reference},
 };
 
