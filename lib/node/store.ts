@@ -37,7 +37,12 @@ export interface Database {
 
 /** LevelDB in a folder of its own; one process at a time. */
 export function levelDatabase(path: string, sync = true): Database {
-  let level = new ClassicLevel<string, Uint8Array>(path, { valueEncoding: 'view' })
+  // A ClassicLevel starts to open, and locks the folder, as soon as it is made.
+  let level: ClassicLevel<string, Uint8Array> | undefined
+  const current = () => {
+    if (level === undefined) throw new GonkaError('ERR_GK_FILE', `the store in ${path} is closed`)
+    return level
+  }
   return {
     async open() {
       level = new ClassicLevel<string, Uint8Array>(path, { valueEncoding: 'view' })
@@ -52,16 +57,16 @@ export function levelDatabase(path: string, sync = true): Database {
         )
       }
     },
-    close: () => level.close(),
-    get: (key) => level.get(key),
-    batch: (operations) =>
-      level.batch(
+    close: async () => level?.close(),
+    get: async (key) => current().get(key),
+    batch: async (operations) =>
+      current().batch(
         operations.map(({ type, key, value }) =>
           type === 'put' && value !== undefined ? { type, key, value } : { type: 'del', key },
         ),
         { sync },
       ),
-    entries: (from, to, limit) => level.iterator({ gte: from, lt: to, limit }).all(),
+    entries: async (from, to, limit) => current().iterator({ gte: from, lt: to, limit }).all(),
   }
 }
 
