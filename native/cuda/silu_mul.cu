@@ -1,6 +1,7 @@
 // silu_mul: elementwise, 16 bytes per thread where rows are aligned.
 #include "device/dispatch.hpp"
 #include "device/elements.cuh"
+#include "device/silu.cuh"
 #include "implementation.hpp"
 #include "silu_mul/silu_mul.hpp"
 
@@ -16,13 +17,6 @@ struct silu_mul_args {
   gptr<T> out;
 };
 
-// silu(x) * up. Where exp(-x) would overflow, exp(x) is applied in two halves, of which neither is subnormal.
-GK_DEVICE float gate_times(float x, float up) {
-  if (x > -40.0f) return div_rn(x, 1 + exp_f32(-x)) * up;
-  const float half = exp_f32(0.5f * x);
-  return x * half * up * half;
-}
-
 template <class T, int N>
 GK_KERNEL(k_threads, 1)
 silu_mul_kernel(silu_mul_args<T> a) {
@@ -35,7 +29,7 @@ silu_mul_kernel(silu_mul_args<T> a) {
     load_elements<T>(gate, a.gate + row * a.ld_gate + c);
     load_elements<T>(up, a.up + row * a.ld_up + c);
     GK_UNROLL
-    for (int j = 0; j < N; ++j) gate[j] = gate_times(gate[j], up[j]);
+    for (int j = 0; j < N; ++j) gate[j] = silu_times(gate[j], up[j]);
     store_elements<T>(a.out + row * a.ldo + c, gate);
   }
 }

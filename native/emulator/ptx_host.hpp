@@ -418,6 +418,10 @@ inline float to_f32(f16 x) {
 inline float to_f32(bf16 x) {
   return bf16_to_f32(x.bits);
 }
+inline uint32_t cvt_f16x2_e4m3x2(uint32_t pair) {
+  const auto widen = [](uint32_t byte) { return uint32_t(f32_to_f16(e4m3_to_f32(uint8_t(byte)))); };
+  return widen(pair & 0xff) | widen(pair >> 8 & 0xff) << 16;
+}
 template <class T>
 T from_f32(float x) {
   if constexpr (std::is_same_v<T, float>)

@@ -1,6 +1,8 @@
 // Elements of any float type as F32, one at a time or 16 bytes at a time.
 #pragma once
 
+#include <type_traits>
+
 #include "gonka_backend.h"
 #include "ptx.cuh"
 
@@ -75,6 +77,32 @@ GK_DEVICE float load_any(gptr<const uint8_t> base, uint32_t type, int64_t index)
 template <class T>
 GK_DEVICE float round_to(float x) {
   return to_f32(from_f32<T>(x));
+}
+
+// Two F8 values in the low 16 bits, as two F16: exact. NaN stays NaN.
+template <class T>
+GK_DEVICE uint32_t f8_pair_to_f16(uint32_t pair) {
+  if constexpr (std::is_same_v<T, e5m2>) {
+    return (pair & 0xff) << 8 | (pair & 0xff00) << 16;  // E5M2 is the upper byte of an F16
+  } else {
+    return cvt_f16x2_e4m3x2(pair);
+  }
+}
+
+// Vectors of four from shared memory, and products added without a choice of rounding.
+GK_DEVICE void read_vector(float *v, sptr<float> from) {
+  const f32x4 x = ld_shared(ptr_cast<const f32x4>(from));
+  v[0] = x.x, v[1] = x.y, v[2] = x.z, v[3] = x.w;
+}
+GK_DEVICE void read_vector(int32_t *v, sptr<int32_t> from) {
+  const u32x4 x = ld_shared(ptr_cast<const u32x4>(from));
+  v[0] = int32_t(x.x), v[1] = int32_t(x.y), v[2] = int32_t(x.z), v[3] = int32_t(x.w);
+}
+GK_DEVICE float multiply_add(float a, float b, float c) {
+  return fma(a, b, c);
+}
+GK_DEVICE int32_t multiply_add(int32_t a, int32_t b, int32_t c) {
+  return int32_t(uint32_t(a * b) + uint32_t(c));
 }
 
 // Sum over the block, the same in every thread and for every run. scratch: 32 floats; a barrier stands before the

@@ -318,6 +318,22 @@ GK_DEVICE float to_f32(bf16 x) {
   return __uint_as_float(uint32_t(x.bits) << 16);
 }
 
+// Two E4M3 in the low 16 bits to two F16, exactly.
+GK_DEVICE uint32_t cvt_f16x2_e4m3x2(uint32_t pair) {
+  uint32_t y;
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 890
+  asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(y) : "h"(uint16_t(pair)));
+#else
+  // The 7 magnitude bits, moved to F16's exponent and fraction, read as 2^-8 of the value: biases are 15 and 7.
+  const uint32_t spread = (pair & 0xff) | (pair & 0xff00) << 8;
+  const uint32_t small = (spread & 0x007f007f) << 7 | (spread & 0x00800080) << 8;
+  asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(y) : "r"(small), "r"(0x5c005c00));  // 2^8
+  if ((pair & 0x7f) == 0x7f) y |= 0x7fff;
+  if ((pair & 0x7f00) == 0x7f00) y |= 0x7fff0000;
+#endif
+  return y;
+}
+
 template <class T>
 GK_DEVICE T from_f32(float x);
 template <>

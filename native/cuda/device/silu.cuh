@@ -1,0 +1,17 @@
+// silu(x) * up as the definition of silu_mul and of the SWIGLU epilogue has it.
+#pragma once
+
+#include "ptx.cuh"
+
+namespace gonka::cuda {
+
+using namespace gonka::ptx;
+
+// Where exp(-x) would overflow, exp(x) is applied in two halves, of which neither is subnormal.
+GK_DEVICE float silu_times(float x, float up) {
+  if (x > -40.0f) return div_rn(x, 1 + exp_f32(-x)) * up;
+  const float half = exp_f32(0.5f * x);
+  return x * half * up * half;
+}
+
+}  // namespace gonka::cuda

@@ -1,0 +1,119 @@
+// gemm: which kernel runs what, best first, and how tiles are chosen.
+#include "device/gemm_mma.cuh"
+#include "gemm_tiles.hpp"
+
+namespace gonka::cuda {
+
+void run_gemm_simt(void *problem, places at, context &ctx);
+
+gemm_args make_gemm_args(const gk_gemm &p, places at) {
+  const auto vectors = [](const void *base, int64_t ld, uint64_t bytes) {
+    return aligned_16(base) && uint64_t(ld) * bytes % 16 == 0;
+  };
+  gemm_args a{};
+  a.m = p.m, a.n = p.n, a.k = p.k, a.lda = p.lda, a.ldb = p.ldb, a.ldc = p.ldc, a.ldd = p.ldd;
+  a.alpha = p.alpha, a.beta = p.beta;
+  a.a_type = p.a_type, a.b_type = p.b_type, a.d_type = p.d_type;
+  a.pair = p.epilogue == GK_EPILOGUE_SWIGLU;
+  a.vector_a = vectors(at[k_gemm_a], p.lda, dtype_size(p.a_type));
+  a.vector_b = vectors(at[k_gemm_b], p.ldb, dtype_size(p.b_type)) && (!a.pair || aligned_16(at[k_gemm_b2]));
+  const auto fours = [&](const void *base, int64_t ld) {
+    return reinterpret_cast<uintptr_t>(base) % (4 * dtype_size(p.d_type)) == 0 && ld % 4 == 0;
+  };
+  a.vector_d = fours(at[k_gemm_d], p.ldd) && (p.beta == 0 || fours(at[k_gemm_c], p.ldc));
+  a.splits = 1;
+  a.split_k = p.k;
+  a.has_a_scale = at[k_gemm_a_scale] != nullptr;
+  a.has_b_scale = at[k_gemm_b_scale] != nullptr;
+  a.has_b2_scale = at[k_gemm_b2_scale] != nullptr;
+  const bool scales = a.has_a_scale || a.has_b_scale || a.has_b2_scale;
+  a.scale_block_n = p.scale_block_n;
+  a.scale_block_k = p.scale_block_k;
+  a.scale_blocks = scales ? ceil_div(p.k, p.scale_block_k) : 0;
+  a.a = runtime::address<const uint8_t>(at[k_gemm_a]);
+  a.b = runtime::address<const uint8_t>(at[k_gemm_b]);
+  a.b2 = runtime::address<const uint8_t>(at[k_gemm_b2]);
+  a.c = runtime::address<const uint8_t>(at[k_gemm_c]);
+  a.d = runtime::address<uint8_t>(at[k_gemm_d]);
+  a.a_scale = runtime::address<const float>(at[k_gemm_a_scale]);
+  a.b_scale = runtime::address<const float>(at[k_gemm_b_scale]);
+  a.b2_scale = runtime::address<const float>(at[k_gemm_b2_scale]);
+  return a;
+}
+
+gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can) {
+  const auto blocks = [&](const gemm_tile &t) { return ceil_div(m, t.block_m) * ceil_div(n, t.block_n); };
+  const int64_t sms = can.multiprocessors;
+  gemm_plan plan{1, 1};
+  if (m <= 16)
+    plan.tile = 2;
+  else if (blocks(k_mma_large) >= sms)  // one full wave of large tiles: nothing beats their reuse
+    plan.tile = 0;
+  // Too few tiles to fill the device: cut k until they do, as long as a part keeps 8 stages, enough to fill the
+  // pipeline, and the workspace is read back from L2.
+  const int64_t have = plan.tile == 0   ? blocks(k_mma_large)
+                       : plan.tile == 1 ? blocks(k_mma_medium)
+                                        : blocks(k_mma_narrow);
+  const int64_t stages = ceil_div(k * element_bytes, k_stage_row_bytes);
+  const int64_t wanted = have == 0 ? 1 : 2 * sms / have;
+  int64_t splits = wanted < stages / 8 ? wanted : stages / 8;
+  if (splits > 16) splits = 16;
+  while (splits > 1 && uint64_t(m) * uint64_t(n) * uint64_t(splits) * 4 > can.l2_bytes) --splits;
+  plan.splits = splits < 1 ? 1 : uint32_t(splits);
+  return plan;
+}
+
+namespace {
+
+const gk_gemm &view(const void *problem) {
+  return *static_cast<const gk_gemm *>(problem);
+}
+
+const char *reject_common(const gk_gemm &p) {
+  if (p.b_packed != 0) return "b is packed, and this backend packs nothing";
+  if (ceil_div(p.m, 16) * ceil_div(p.n, 32) > 0x7fffffff) return "more than 2^31 - 1 tiles";
+  return nullptr;
+}
+
+const char *reject_mma(const void *problem, const capability &can) {
+  const gk_gemm &p = view(problem);
+  if (const char *reason = reject_common(p)) return reason;
+  if (can.compute_capability < 80) return "mma.sync of these types needs compute capability 8.0";
+  if (p.a_type != p.b_type || p.a_type == GK_F32) return "tensor cores take two operands of one short type";
+  if (p.k == 0) return "k is 0";
+  const bool f8 = p.a_type == GK_F8_E4M3 || p.a_type == GK_F8_E5M2;
+  if (f8 && p.scale_block_k % k_stage_row_bytes != 0) return "scale_block_k is not a multiple of 64";
+  return nullptr;
+}
+
+void run_mma(void *problem, places at, context &ctx) {
+  const gk_gemm &p = view(problem);
+  if (p.m == 0 || p.n == 0) return;
+  gemm_args a = make_gemm_args(p, at);
+  switch (p.a_type) {
+    case GK_F16:
+      return launch_gemm_mma_f16(a, ctx);
+    case GK_BF16:
+      return launch_gemm_mma_bf16(a, ctx);
+    case GK_I8:
+      return launch_gemm_mma_i8(a, ctx);
+    case GK_F8_E4M3:
+      return launch_gemm_mma_e4m3(a, ctx);
+    default:
+      return launch_gemm_mma_e5m2(a, ctx);
+  }
+}
+
+constexpr implementation k_list[] = {
+    {"sm80_mma", reject_mma, nullptr, run_mma},
+    {"simt", [](const void *problem, const capability &) { return reject_common(view(problem)); }, nullptr,
+     run_gemm_simt},
+};
+
+}  // namespace
+
+std::span<const implementation> gemm_list() noexcept {
+  return k_list;
+}
+
+}  // namespace gonka::cuda

@@ -1,0 +1,133 @@
+// gemm without tensor cores: any types, any layout; F32 always, since rounding operands to TF32 would break the bound
+// of gk_gemm. Also the last resort of every other type.
+//
+// A block computes a tile of D in registers; operands are widened to F32 (or int32) on their way to shared memory,
+// where they lie with k outermost, so that a thread reads its rows and columns as vectors. A thread's rows and columns
+// are split in groups of four, far apart: neighbouring threads then read neighbouring vectors, free of bank conflicts.
+#include "gemm_args.hpp"
+
+namespace gonka::cuda {
+namespace {
+
+struct simt_tile {
+  int block, block_k, micro;  // square tile of D; micro x micro per thread
+  constexpr int threads() const { return block / micro * (block / micro); }
+  constexpr int ld() const { return block + 4; }  // padding: transposing stores hit different banks
+};
+constexpr simt_tile k_simt_large = {128, 8, 8};  // 64 products per 16 values read from shared memory
+constexpr simt_tile k_simt_small = {32, 16, 4};  // 64 threads: problems that would leave most SMs idle
+
+// Element (row, x) of an operand as it is added up: with its scale applied.
+template <class Sum>
+GK_DEVICE Sum load_operand(gptr<const uint8_t> base, uint32_t type, int64_t index, gptr<const float> scale,
+                           uint32_t has_scale, int64_t scale_index) {
+  if constexpr (sizeof(Sum) == 4 && Sum(0.5f) == 0) {
+    return Sum(int8_t(ld_global(base + index)));
+  } else {
+    if (type == GK_F8_E4M3 || type == GK_F8_E5M2) {
+      const uint32_t bits = ld_global(base + index);
+      const float v = low_half<f16>(type == GK_F8_E4M3 ? f8_pair_to_f16<e4m3>(bits) : f8_pair_to_f16<e5m2>(bits));
+      return has_scale ? v * ld_global(scale + scale_index) : v;
+    }
+    return load_any(base, type, index);
+  }
+}
+
+template <class Sum, simt_tile Tile, bool Pair>
+GK_KERNEL(Tile.threads(), 1)
+gemm_simt_kernel(gemm_args a) {
+  constexpr uint32_t threads = Tile.threads(), across = Tile.block / Tile.micro, ld = Tile.ld();
+  constexpr uint32_t groups = Tile.micro / 4;  // of four rows or columns
+  constexpr uint32_t group_step = Tile.block / groups;
+  const uint32_t t = thread_idx().x, ty = t / across, tx = t % across;
+  const int64_t tiles_n = (a.n + Tile.block - 1) / Tile.block;
+  const int64_t row0 = block_idx().x / tiles_n * Tile.block, column0 = block_idx().x % tiles_n * Tile.block;
+  const sptr<Sum> sa = shared_at<Sum>(0), sb = sa + Tile.block_k * ld, sb2 = sb + Tile.block_k * ld;
+
+  Sum d[Tile.micro][Tile.micro] = {}, d2[Pair ? Tile.micro : 1][Pair ? Tile.micro : 1] = {};
+  for (int64_t k0 = 0; k0 < a.k; k0 += Tile.block_k) {
+    GK_UNROLL
+    for (uint32_t i = 0; i < Tile.block * Tile.block_k / threads; ++i) {
+      const uint32_t index = i * threads + t, row = index / Tile.block_k, x = index % Tile.block_k;
+      const int64_t at_k = k0 + x, r = row0 + row, c = column0 + row;
+      const int64_t kb = a.scale_blocks != 0 ? at_k / a.scale_block_k : 0;
+      const int64_t cb = a.scale_blocks != 0 && a.scale_block_n != 0 ? c / a.scale_block_n : 0;
+      Sum va = 0, vb = 0, vb2 = 0;
+      if (at_k < a.k && r < a.m)
+        va = load_operand<Sum>(a.a, a.a_type, r * a.lda + at_k, a.a_scale, a.has_a_scale, r * a.scale_blocks + kb);
+      if (at_k < a.k && c < a.n) {
+        vb = load_operand<Sum>(a.b, a.b_type, c * a.ldb + at_k, a.b_scale, a.has_b_scale, cb * a.scale_blocks + kb);
+        if constexpr (Pair)
+          vb2 =
+              load_operand<Sum>(a.b2, a.b_type, c * a.ldb + at_k, a.b2_scale, a.has_b2_scale, cb * a.scale_blocks + kb);
+      }
+      st_shared(sa + (x * ld + row), va);
+      st_shared(sb + (x * ld + row), vb);
+      if constexpr (Pair) st_shared(sb2 + (x * ld + row), vb2);
+    }
+    bar_sync();
+    GK_UNROLL
+    for (uint32_t x = 0; x < Tile.block_k; ++x) {
+      Sum va[Tile.micro], vb[Tile.micro];
+      GK_UNROLL
+      for (uint32_t g = 0; g < groups; ++g) read_vector(va + g * 4, sa + (x * ld + g * group_step + ty * 4));
+      GK_UNROLL
+      for (uint32_t g = 0; g < groups; ++g) read_vector(vb + g * 4, sb + (x * ld + g * group_step + tx * 4));
+      GK_UNROLL
+      for (int i = 0; i < Tile.micro; ++i) GK_UNROLL
+      for (int j = 0; j < Tile.micro; ++j) d[i][j] = multiply_add(va[i], vb[j], d[i][j]);
+      if constexpr (Pair) {
+        GK_UNROLL
+        for (uint32_t g = 0; g < groups; ++g) read_vector(vb + g * 4, sb2 + (x * ld + g * group_step + tx * 4));
+        GK_UNROLL
+        for (int i = 0; i < Tile.micro; ++i) GK_UNROLL
+        for (int j = 0; j < Tile.micro; ++j) d2[i][j] = multiply_add(va[i], vb[j], d2[i][j]);
+      }
+    }
+    bar_sync();
+  }
+  GK_UNROLL
+  for (int i = 0; i < Tile.micro; ++i) GK_UNROLL
+  for (uint32_t g = 0; g < groups; ++g) {
+    const int64_t r = row0 + i / 4 * group_step + ty * 4 + i % 4, c = column0 + g * group_step + tx * 4;
+    if (r >= a.m || c >= a.n) continue;
+    Sum first[4], second[4] = {0, 0, 0, 0};
+    GK_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      first[j] = d[i][g * 4 + j];
+      if constexpr (Pair) second[j] = d2[i][g * 4 + j];
+    }
+    gemm_store(a, r, c, first, second);
+  }
+}
+
+template <class Sum, bool Pair>
+void launch_simt(const gemm_args &a, context &ctx) {
+  const auto go = [&]<simt_tile Tile>() {
+    const runtime::launch_shape shape = {
+        .grid_x = uint32_t(ceil_div(a.m, Tile.block) * ceil_div(a.n, Tile.block)),
+        .threads = uint32_t(Tile.threads()),
+        .shared_bytes = uint32_t(Tile.block_k * Tile.ld() * int(sizeof(Sum)) * (Pair ? 3 : 2))};
+    runtime::launch(ctx.stream(), &gemm_simt_kernel<Sum, Tile, Pair>, shape, a);
+  };
+  if (ceil_div(a.m, 128) * ceil_div(a.n, 128) >= ctx.can().multiprocessors && !Pair)
+    go.template operator()<k_simt_large>();
+  else
+    go.template operator()<k_simt_small>();
+}
+
+}  // namespace
+
+void run_gemm_simt(void *problem, places at, context &ctx) {
+  const auto &p = *static_cast<const gk_gemm *>(problem);
+  if (p.m == 0 || p.n == 0) return;
+  const gemm_args a = make_gemm_args(p, at);
+  if (p.a_type == GK_I8)
+    launch_simt<int32_t, false>(a, ctx);
+  else if (a.pair)
+    launch_simt<float, true>(a, ctx);
+  else
+    launch_simt<float, false>(a, ctx);
+}
+
+}  // namespace gonka::cuda

@@ -1,0 +1,51 @@
+// Tiles of the gemm kernels and the choice among them. Host only; a pure function of problem and device.
+#pragma once
+
+#include <cstdint>
+
+#include "device/runtime.hpp"
+
+namespace gonka::cuda {
+
+struct gemm_tile {
+  int block_m, block_n;  // of D, per block of threads
+  int warps_m, warps_n;  // how warps share it
+  int stages;            // of the load pipeline
+
+  constexpr int threads() const { return warps_m * warps_n * 32; }
+  constexpr int warp_m() const { return block_m / warps_m; }
+  constexpr int warp_n() const { return block_n / warps_n; }
+};
+
+// A stage holds 64 bytes of k of every row of the tile: four chunks of 16.
+constexpr int k_stage_row_bytes = 64;
+
+// mma.sync kernels (sm_80 and every later architecture). Shared memory must fit twice into an SM with 99 KiB (sm_86,
+// sm_89, sm_120), once for the large tile.
+constexpr gemm_tile k_mma_large = {128, 128, 2, 4, 4};  // 64 KiB of stages; 64 accumulators a thread: the most work
+                                                        // per byte loaded that leaves two blocks on an sm_80 SM
+constexpr gemm_tile k_mma_medium = {64, 64, 2, 2, 4};   // 32 KiB: fills the device when D is small
+constexpr gemm_tile k_mma_narrow = {16, 128, 1, 4, 5};  // up to 16 rows (decoding): bound by reading B, so many bytes
+                                                        // in flight and no work on rows that do not exist
+
+constexpr uint32_t gemm_stage_bytes(const gemm_tile &t) {
+  return uint32_t(t.block_m + t.block_n) * k_stage_row_bytes;
+}
+// The epilogue passes the tile through shared memory as F32, rows padded by 8 against bank conflicts.
+constexpr uint32_t gemm_epilogue_bytes(const gemm_tile &t) {
+  return uint32_t(t.block_m) * uint32_t(t.block_n + 8) * 4;
+}
+constexpr uint32_t gemm_shared_bytes(const gemm_tile &t) {
+  const uint32_t stages = gemm_stage_bytes(t) * uint32_t(t.stages);
+  return stages > gemm_epilogue_bytes(t) ? stages : gemm_epilogue_bytes(t);
+}
+
+struct gemm_plan {
+  int tile;         // 0 large, 1 medium, 2 narrow
+  uint32_t splits;  // of k
+};
+
+// element_bytes of A and B. n counts columns of the product (twice those of D for the SWIGLU pair).
+gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can);
+
+}  // namespace gonka::cuda
