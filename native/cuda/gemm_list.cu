@@ -47,13 +47,13 @@ gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, con
   gemm_plan plan{1, 1};
   if (m <= 16)
     plan.tile = 2;
-  else if (blocks(k_mma_large) >= sms)  // one full wave of large tiles: nothing beats their reuse
+  else if (blocks(mma_large::tile) >= sms)  // one full wave of large tiles: nothing beats their reuse
     plan.tile = 0;
   // Too few tiles to fill the device: cut k until they do, as long as a part keeps 8 stages, enough to fill the
   // pipeline, and the workspace is read back from L2.
-  const int64_t have = plan.tile == 0   ? blocks(k_mma_large)
-                       : plan.tile == 1 ? blocks(k_mma_medium)
-                                        : blocks(k_mma_narrow);
+  const int64_t have = plan.tile == 0   ? blocks(mma_large::tile)
+                       : plan.tile == 1 ? blocks(mma_medium::tile)
+                                        : blocks(mma_narrow::tile);
   const int64_t stages = ceil_div(k * element_bytes, k_stage_row_bytes);
   const int64_t wanted = have == 0 ? 1 : 2 * sms / have;
   int64_t splits = wanted < stages / 8 ? wanted : stages / 8;

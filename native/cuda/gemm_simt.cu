@@ -14,8 +14,12 @@ struct simt_tile {
   constexpr int threads() const { return block / micro * (block / micro); }
   constexpr int ld() const { return block + 4; }  // padding: transposing stores hit different banks
 };
-constexpr simt_tile k_simt_large = {128, 8, 8};  // 64 products per 16 values read from shared memory
-constexpr simt_tile k_simt_small = {32, 16, 4};  // 64 threads: problems that would leave most SMs idle
+struct simt_large {  // 64 products per 16 values read from shared memory
+  static constexpr simt_tile tile = {128, 8, 8};
+};
+struct simt_small {  // 64 threads: problems that would leave most SMs idle
+  static constexpr simt_tile tile = {32, 16, 4};
+};
 
 // Element (row, x) of an operand as it is added up: with its scale applied.
 template <class Sum>
@@ -33,22 +37,23 @@ GK_DEVICE Sum load_operand(gptr<const uint8_t> base, uint32_t type, int64_t inde
   }
 }
 
-template <class Sum, simt_tile Tile, bool Pair>
-GK_KERNEL(Tile.threads(), 1)
+template <class Sum, class Shape, bool Pair>
+GK_KERNEL(Shape::tile.threads(), 1)
 gemm_simt_kernel(gemm_args a) {
-  constexpr uint32_t threads = Tile.threads(), across = Tile.block / Tile.micro, ld = Tile.ld();
-  constexpr uint32_t groups = Tile.micro / 4;  // of four rows or columns
-  constexpr uint32_t group_step = Tile.block / groups;
+  constexpr simt_tile tile = Shape::tile;
+  constexpr uint32_t threads = tile.threads(), across = tile.block / tile.micro, ld = tile.ld();
+  constexpr uint32_t groups = tile.micro / 4;  // of four rows or columns
+  constexpr uint32_t group_step = tile.block / groups;
   const uint32_t t = thread_idx().x, ty = t / across, tx = t % across;
-  const int64_t tiles_n = (a.n + Tile.block - 1) / Tile.block;
-  const int64_t row0 = block_idx().x / tiles_n * Tile.block, column0 = block_idx().x % tiles_n * Tile.block;
-  const sptr<Sum> sa = shared_at<Sum>(0), sb = sa + Tile.block_k * ld, sb2 = sb + Tile.block_k * ld;
+  const int64_t tiles_n = (a.n + tile.block - 1) / tile.block;
+  const int64_t row0 = block_idx().x / tiles_n * tile.block, column0 = block_idx().x % tiles_n * tile.block;
+  const sptr<Sum> sa = shared_at<Sum>(0), sb = sa + tile.block_k * ld, sb2 = sb + tile.block_k * ld;
 
-  Sum d[Tile.micro][Tile.micro] = {}, d2[Pair ? Tile.micro : 1][Pair ? Tile.micro : 1] = {};
-  for (int64_t k0 = 0; k0 < a.k; k0 += Tile.block_k) {
+  Sum d[tile.micro][tile.micro] = {}, d2[Pair ? tile.micro : 1][Pair ? tile.micro : 1] = {};
+  for (int64_t k0 = 0; k0 < a.k; k0 += tile.block_k) {
     GK_UNROLL
-    for (uint32_t i = 0; i < Tile.block * Tile.block_k / threads; ++i) {
-      const uint32_t index = i * threads + t, row = index / Tile.block_k, x = index % Tile.block_k;
+    for (uint32_t i = 0; i < tile.block * tile.block_k / threads; ++i) {
+      const uint32_t index = i * threads + t, row = index / tile.block_k, x = index % tile.block_k;
       const int64_t at_k = k0 + x, r = row0 + row, c = column0 + row;
       const int64_t kb = a.scale_blocks != 0 ? at_k / a.scale_block_k : 0;
       const int64_t cb = a.scale_blocks != 0 && a.scale_block_n != 0 ? c / a.scale_block_n : 0;
@@ -66,28 +71,28 @@ gemm_simt_kernel(gemm_args a) {
       if constexpr (Pair) st_shared(sb2 + (x * ld + row), vb2);
     }
     bar_sync();
-    GK_UNROLL
-    for (uint32_t x = 0; x < Tile.block_k; ++x) {
-      Sum va[Tile.micro], vb[Tile.micro];
+    GK_UNROLL_4
+    for (uint32_t x = 0; x < tile.block_k; ++x) {
+      Sum va[tile.micro], vb[tile.micro];
       GK_UNROLL
       for (uint32_t g = 0; g < groups; ++g) read_vector(va + g * 4, sa + (x * ld + g * group_step + ty * 4));
       GK_UNROLL
       for (uint32_t g = 0; g < groups; ++g) read_vector(vb + g * 4, sb + (x * ld + g * group_step + tx * 4));
       GK_UNROLL
-      for (int i = 0; i < Tile.micro; ++i) GK_UNROLL
-      for (int j = 0; j < Tile.micro; ++j) d[i][j] = multiply_add(va[i], vb[j], d[i][j]);
+      for (int i = 0; i < tile.micro; ++i) GK_UNROLL
+      for (int j = 0; j < tile.micro; ++j) d[i][j] = multiply_add(va[i], vb[j], d[i][j]);
       if constexpr (Pair) {
         GK_UNROLL
         for (uint32_t g = 0; g < groups; ++g) read_vector(vb + g * 4, sb2 + (x * ld + g * group_step + tx * 4));
         GK_UNROLL
-        for (int i = 0; i < Tile.micro; ++i) GK_UNROLL
-        for (int j = 0; j < Tile.micro; ++j) d2[i][j] = multiply_add(va[i], vb[j], d2[i][j]);
+        for (int i = 0; i < tile.micro; ++i) GK_UNROLL
+        for (int j = 0; j < tile.micro; ++j) d2[i][j] = multiply_add(va[i], vb[j], d2[i][j]);
       }
     }
     bar_sync();
   }
   GK_UNROLL
-  for (int i = 0; i < Tile.micro; ++i) GK_UNROLL
+  for (int i = 0; i < tile.micro; ++i) GK_UNROLL
   for (uint32_t g = 0; g < groups; ++g) {
     const int64_t r = row0 + i / 4 * group_step + ty * 4 + i % 4, c = column0 + g * group_step + tx * 4;
     if (r >= a.m || c >= a.n) continue;
@@ -103,17 +108,18 @@ gemm_simt_kernel(gemm_args a) {
 
 template <class Sum, bool Pair>
 void launch_simt(const gemm_args &a, context &ctx) {
-  const auto go = [&]<simt_tile Tile>() {
+  const auto go = [&]<class Shape>() {
+    constexpr simt_tile tile = Shape::tile;
     const runtime::launch_shape shape = {
-        .grid_x = uint32_t(ceil_div(a.m, Tile.block) * ceil_div(a.n, Tile.block)),
-        .threads = uint32_t(Tile.threads()),
-        .shared_bytes = uint32_t(Tile.block_k * Tile.ld() * int(sizeof(Sum)) * (Pair ? 3 : 2))};
-    runtime::launch(ctx.stream(), &gemm_simt_kernel<Sum, Tile, Pair>, shape, a);
+        .grid_x = uint32_t(ceil_div(a.m, tile.block) * ceil_div(a.n, tile.block)),
+        .threads = uint32_t(tile.threads()),
+        .shared_bytes = uint32_t(tile.block_k * tile.ld() * int(sizeof(Sum)) * (Pair ? 3 : 2))};
+    runtime::launch(ctx.stream(), &gemm_simt_kernel<Sum, Shape, Pair>, shape, a);
   };
   if (ceil_div(a.m, 128) * ceil_div(a.n, 128) >= ctx.can().multiprocessors && !Pair)
-    go.template operator()<k_simt_large>();
+    go.template operator()<simt_large>();
   else
-    go.template operator()<k_simt_small>();
+    go.template operator()<simt_small>();
 }
 
 }  // namespace

@@ -22,11 +22,21 @@ constexpr int k_stage_row_bytes = 64;
 
 // mma.sync kernels (sm_80 and every later architecture). Shared memory must fit twice into an SM with 99 KiB (sm_86,
 // sm_89, sm_120), once for the large tile.
-constexpr gemm_tile k_mma_large = {128, 128, 2, 4, 4};  // 64 KiB of stages; 64 accumulators a thread: the most work
-                                                        // per byte loaded that leaves two blocks on an sm_80 SM
-constexpr gemm_tile k_mma_medium = {64, 64, 2, 2, 4};   // 32 KiB: fills the device when D is small
-constexpr gemm_tile k_mma_narrow = {16, 128, 1, 4, 5};  // up to 16 rows (decoding): bound by reading B, so many bytes
-                                                        // in flight and no work on rows that do not exist
+// Types, because nvcc 13 loses the namespace of a template argument that is a value of a class.
+struct mma_large {  // 64 KiB of stages; 64 accumulators a thread: the most work per byte loaded that leaves two blocks
+                    // on an sm_80 SM
+  static constexpr gemm_tile tile = {128, 128, 2, 4, 4};
+};
+struct mma_large_f8 {  // F8 keeps two sets of accumulators, so half as many of each
+  static constexpr gemm_tile tile = {128, 64, 4, 2, 4};
+};
+struct mma_medium {  // 32 KiB: fills the device when D is small
+  static constexpr gemm_tile tile = {64, 64, 2, 2, 4};
+};
+struct mma_narrow {  // up to 16 rows (decoding): bound by reading B, so many bytes in flight and no work on rows that
+                     // do not exist
+  static constexpr gemm_tile tile = {16, 128, 1, 4, 5};
+};
 
 constexpr uint32_t gemm_stage_bytes(const gemm_tile &t) {
   return uint32_t(t.block_m + t.block_n) * k_stage_row_bytes;

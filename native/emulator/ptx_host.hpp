@@ -15,6 +15,7 @@
 #define GK_DEVICE inline
 #define GK_KERNEL(threads, blocks_per_sm) void
 #define GK_UNROLL
+#define GK_UNROLL_4
 #define GK_NO_UNROLL
 #define GK_GRID_CONSTANT const
 #define GK_SITE ::gonka::emulator::site at = {__builtin_FILE(), __builtin_LINE()}

@@ -106,15 +106,16 @@ GK_DEVICE void load_chunk(sptr<uint8_t> to, gptr<const uint8_t> from, int64_t va
   st_shared(ptr_cast<u32x4>(to), u32x4{words[0], words[1], words[2], words[3]});
 }
 
-template <class T, gemm_tile Tile, bool Pair>
+template <class T, class Shape, bool Pair>
 struct gemm_mma {
+  static constexpr gemm_tile k_tile = Shape::tile;
   using number = gemm_number<T>;
   using sum = typename number::sum;
-  static constexpr int k_m_tiles = Tile.warp_m() / 16, k_n_tiles = Tile.warp_n() / 8;
-  static constexpr int k_stage_k = k_stage_row_bytes / int(sizeof(T));      // elements of k in a stage
-  static constexpr int k_columns = Pair ? Tile.block_n / 2 : Tile.block_n;  // of D per block
-  static constexpr uint32_t k_threads = uint32_t(Tile.threads());
-  static_assert(Tile.warp_m() % 16 == 0 && Tile.warp_n() % 16 == 0);
+  static constexpr int k_m_tiles = k_tile.warp_m() / 16, k_n_tiles = k_tile.warp_n() / 8;
+  static constexpr int k_stage_k = k_stage_row_bytes / int(sizeof(T));          // elements of k in a stage
+  static constexpr int k_columns = Pair ? k_tile.block_n / 2 : k_tile.block_n;  // of D per block
+  static constexpr uint32_t k_threads = uint32_t(k_tile.threads());
+  static_assert(k_tile.warp_m() % 16 == 0 && k_tile.warp_n() % 16 == 0);
 
   // Which row of B (or B2) is row r of the B tile.
   GK_DEVICE static int64_t column_of(int64_t first, uint32_t r) {
@@ -123,8 +124,8 @@ struct gemm_mma {
 
   GK_DEVICE static void load_stage(const gemm_args &a, uint32_t stage, int64_t row0, int64_t column0, int64_t k0,
                                    int64_t k_end) {
-    const sptr<uint8_t> base = shared_at<uint8_t>(stage * gemm_stage_bytes(Tile));
-    constexpr uint32_t chunks = (Tile.block_m + Tile.block_n) * 4;
+    const sptr<uint8_t> base = shared_at<uint8_t>(stage * gemm_stage_bytes(k_tile));
+    constexpr uint32_t chunks = (k_tile.block_m + k_tile.block_n) * 4;
     GK_UNROLL
     for (uint32_t i = 0; i < (chunks + k_threads - 1) / k_threads; ++i) {
       const uint32_t index = i * k_threads + thread_idx().x;
@@ -132,13 +133,13 @@ struct gemm_mma {
       const uint32_t row = index / 4, chunk = index % 4;
       const int64_t at_k = k0 + chunk * (16 / sizeof(T));
       const sptr<uint8_t> to = base + stage_offset(row, chunk);
-      if (row < Tile.block_m) {
+      if (row < k_tile.block_m) {
         const int64_t r = row0 + row;
         const bool inside = r < a.m;
         load_chunk<T>(to, inside ? a.a + (r * a.lda + at_k) * int64_t(sizeof(T)) : a.a,
                       inside ? (k_end - at_k) * int64_t(sizeof(T)) : 0, a.vector_a);
       } else {
-        const uint32_t b_row = row - Tile.block_m;
+        const uint32_t b_row = row - k_tile.block_m;
         const int64_t r = column_of(column0, b_row);
         const bool inside = r < a.n;
         const gptr<const uint8_t> source = Pair && b_row / 8 % 2 != 0 ? a.b2 : a.b;
@@ -149,10 +150,10 @@ struct gemm_mma {
   }
 
   GK_DEVICE static void multiply_stage(sum (&d)[k_m_tiles][k_n_tiles][4], uint32_t stage) {
-    const sptr<uint8_t> base = shared_at<uint8_t>(stage * gemm_stage_bytes(Tile));
+    const sptr<uint8_t> base = shared_at<uint8_t>(stage * gemm_stage_bytes(k_tile));
     const uint32_t lane = lane_id(), warp = warp_id();
-    const uint32_t a_row = warp / Tile.warps_n * Tile.warp_m() + lane % 16;
-    const uint32_t b_row = Tile.block_m + warp % Tile.warps_n * Tile.warp_n() + lane % 8 + lane / 16 * 8;
+    const uint32_t a_row = warp / k_tile.warps_n * k_tile.warp_m() + lane % 16;
+    const uint32_t b_row = k_tile.block_m + warp % k_tile.warps_n * k_tile.warp_n() + lane % 8 + lane / 16 * 8;
     GK_UNROLL
     for (uint32_t half = 0; half < 2; ++half) {
       uint32_t fa[k_m_tiles][number::k_steps][4], fb[k_n_tiles][number::k_steps][2];
@@ -185,8 +186,8 @@ struct gemm_mma {
     for (int i = 0; i < k_m_tiles; ++i) GK_UNROLL
     for (int j = 0; j < k_n_tiles; ++j) GK_UNROLL
     for (int e = 0; e < 4; ++e) {
-      const int64_t r = row0 + warp / Tile.warps_n * Tile.warp_m() + i * 16 + e / 2 * 8 + lane / 4;
-      const uint32_t tile_row = warp % Tile.warps_n * Tile.warp_n() + j * 8 + lane % 4 * 2 + e % 2;
+      const int64_t r = row0 + warp / k_tile.warps_n * k_tile.warp_m() + i * 16 + e / 2 * 8 + lane / 4;
+      const uint32_t tile_row = warp % k_tile.warps_n * k_tile.warp_n() + j * 8 + lane % 4 * 2 + e % 2;
       const int64_t c = column_of(column0, tile_row);
       const bool second = Pair && j % 2 != 0;
       float scale = 1;
@@ -203,7 +204,7 @@ struct gemm_mma {
   // The tile to shared memory, then out in rows of four neighbouring columns per thread.
   GK_DEVICE static void store(const gemm_args &a, const sum (&d)[k_m_tiles][k_n_tiles][4], int64_t row0,
                               int64_t column0, uint32_t split) {
-    constexpr uint32_t ld = Tile.block_n + 8;
+    constexpr uint32_t ld = k_tile.block_n + 8;
     const uint32_t lane = lane_id(), warp = warp_id();
     const sptr<sum> tile = shared_at<sum>(0);
     bar_sync();  // the last stage has been read
@@ -211,14 +212,14 @@ struct gemm_mma {
     for (int i = 0; i < k_m_tiles; ++i) GK_UNROLL
     for (int j = 0; j < k_n_tiles; ++j) GK_UNROLL
     for (int h = 0; h < 2; ++h) {
-      const uint32_t r = warp / Tile.warps_n * Tile.warp_m() + i * 16 + h * 8 + lane / 4;
-      const uint32_t c = warp % Tile.warps_n * Tile.warp_n() + j * 8 + lane % 4 * 2;
+      const uint32_t r = warp / k_tile.warps_n * k_tile.warp_m() + i * 16 + h * 8 + lane / 4;
+      const uint32_t c = warp % k_tile.warps_n * k_tile.warp_n() + j * 8 + lane % 4 * 2;
       const u32x2 both = {bits_of(d[i][j][2 * h]), bits_of(d[i][j][2 * h + 1])};
       st_shared(ptr_cast<u32x2>(tile + (r * ld + c)), both);
     }
     bar_sync();
     constexpr uint32_t groups = k_columns / 4;  // of four columns of D
-    for (uint32_t index = thread_idx().x; index < Tile.block_m * groups; index += k_threads) {
+    for (uint32_t index = thread_idx().x; index < k_tile.block_m * groups; index += k_threads) {
       const uint32_t r = index / groups, c = index % groups * 4;
       if (row0 + r >= a.m || column0 + c >= a.n) continue;
       // Columns c .. c + 3 lie in one group of eight, whose gates stand first and whose ups eight columns later.
@@ -254,13 +255,13 @@ struct gemm_mma {
 
   GK_DEVICE static void run(const gemm_args &a) {
     // Eight rows of tiles at a time: the blocks that run together then share rows of A and of B in L2.
-    const uint32_t tiles_m = uint32_t((a.m + Tile.block_m - 1) / Tile.block_m);
+    const uint32_t tiles_m = uint32_t((a.m + k_tile.block_m - 1) / k_tile.block_m);
     const uint32_t tiles_n = uint32_t((a.n + k_columns - 1) / k_columns);
     constexpr uint32_t group = 8;
     const uint32_t first_m = block_idx().x / (group * tiles_n) * group;
     const uint32_t in_group = tiles_m - first_m < group ? tiles_m - first_m : group;
     const uint32_t rest = block_idx().x % (group * tiles_n);
-    const int64_t row0 = int64_t(first_m + rest % in_group) * Tile.block_m;
+    const int64_t row0 = int64_t(first_m + rest % in_group) * k_tile.block_m;
     const int64_t column0 = int64_t(rest / in_group) * k_columns;
     const uint32_t split = block_idx().z;
     const int64_t k_begin = split * a.split_k;
@@ -269,19 +270,19 @@ struct gemm_mma {
 
     sum d[k_m_tiles][k_n_tiles][4] = {}, part[is_f8<T> ? k_m_tiles : 1][is_f8<T> ? k_n_tiles : 1][4] = {};
     GK_UNROLL
-    for (int s = 0; s < Tile.stages - 1; ++s) {
+    for (int s = 0; s < k_tile.stages - 1; ++s) {
       if (s < steps) load_stage(a, s, row0, column0, k_begin + int64_t(s) * k_stage_k, k_end);
       cp_async_commit();
     }
     for (int32_t step = 0; step < steps; ++step) {
-      cp_async_wait<Tile.stages - 2>();
+      cp_async_wait<k_tile.stages - 2>();
       bar_sync();  // this stage has arrived everywhere; everybody is done with the one that is loaded next
-      const int32_t next = step + Tile.stages - 1;
+      const int32_t next = step + k_tile.stages - 1;
       if (next < steps)
-        load_stage(a, uint32_t(next % Tile.stages), row0, column0, k_begin + int64_t(next) * k_stage_k, k_end);
+        load_stage(a, uint32_t(next % k_tile.stages), row0, column0, k_begin + int64_t(next) * k_stage_k, k_end);
       cp_async_commit();
       if constexpr (is_f8<T>) {
-        multiply_stage(part, uint32_t(step % Tile.stages));
+        multiply_stage(part, uint32_t(step % k_tile.stages));
         const int64_t after = k_begin + int64_t(step + 1) * k_stage_k;
         if (a.scale_blocks == 0) {
           if (step + 1 == steps) apply_scales(a, d, part, row0, column0, 0);
@@ -289,7 +290,7 @@ struct gemm_mma {
           apply_scales(a, d, part, row0, column0, (after - k_stage_k) / a.scale_block_k);
         }
       } else {
-        multiply_stage(d, uint32_t(step % Tile.stages));
+        multiply_stage(d, uint32_t(step % k_tile.stages));
       }
     }
     cp_async_wait<0>();
@@ -297,18 +298,19 @@ struct gemm_mma {
   }
 };
 
-template <class T, gemm_tile Tile, bool Pair>
-GK_KERNEL(Tile.threads(), 1)
+template <class T, class Shape, bool Pair>
+GK_KERNEL(Shape::tile.threads(), 1)
 gemm_mma_kernel(gemm_args a) {
-  gemm_mma<T, Tile, Pair>::run(a);
+  gemm_mma<T, Shape, Pair>::run(a);
 }
 
 // Host: queues the kernel for a plan; for F8, scale blocks of k must be multiples of a stage.
 template <class T>
 void launch_gemm_mma(gemm_args &a, context &ctx) {
   const gemm_plan plan = plan_gemm(a.m, a.pair ? a.n * 2 : a.n, a.k, sizeof(T), ctx.can());
-  const auto go = [&]<gemm_tile Tile, bool Pair>() {
-    using kernel = gemm_mma<T, Tile, Pair>;
+  const auto go = [&]<class Shape, bool Pair>() {
+    using kernel = gemm_mma<T, Shape, Pair>;
+    constexpr gemm_tile tile = Shape::tile;
     // A part of k is a whole number of stages, and of scale blocks where there are scales.
     const int64_t unit = a.scale_blocks != 0 ? a.scale_block_k : kernel::k_stage_k;
     const int64_t units = ceil_div(a.k, unit);
@@ -319,20 +321,20 @@ void launch_gemm_mma(gemm_args &a, context &ctx) {
       a.workspace = runtime::address<float>(
           ctx.scratch(0, uint64_t(a.splits) * (Pair ? 2 : 1) * uint64_t(a.m) * uint64_t(a.n) * sizeof(float)));
     const runtime::launch_shape shape = {
-        .grid_x = uint32_t(ceil_div(a.m, Tile.block_m) * ceil_div(a.n, kernel::k_columns)),
+        .grid_x = uint32_t(ceil_div(a.m, tile.block_m) * ceil_div(a.n, kernel::k_columns)),
         .grid_z = a.splits,
         .threads = kernel::k_threads,
-        .shared_bytes = gemm_shared_bytes(Tile)};
-    runtime::launch(ctx.stream(), &gemm_mma_kernel<T, Tile, Pair>, shape, a);
+        .shared_bytes = gemm_shared_bytes(tile)};
+    runtime::launch(ctx.stream(), &gemm_mma_kernel<T, Shape, Pair>, shape, a);
     if (a.splits > 1) gemm_add_parts(a, ctx);
   };
   const auto with_tile = [&]<bool Pair>() {
     if (plan.tile == 0)
-      go.template operator()<k_mma_large, Pair>();
+      go.template operator()<std::conditional_t<is_f8<T>, mma_large_f8, mma_large>, Pair>();
     else if (plan.tile == 1)
-      go.template operator()<k_mma_medium, Pair>();
+      go.template operator()<mma_medium, Pair>();
     else
-      go.template operator()<k_mma_narrow, Pair>();
+      go.template operator()<mma_narrow, Pair>();
   };
   if constexpr (sizeof(typename gemm_number<T>::sum) == 4 && !std::is_same_v<T, i8>) {
     if (a.pair) return with_tile.template operator()<true>();

@@ -4,6 +4,7 @@
 #define GK_DEVICE __device__ __forceinline__
 #define GK_KERNEL(threads, blocks_per_sm) __global__ void __launch_bounds__(threads, blocks_per_sm)
 #define GK_UNROLL _Pragma("unroll")
+#define GK_UNROLL_4 _Pragma("unroll 4")
 #define GK_NO_UNROLL _Pragma("unroll 1")
 #define GK_GRID_CONSTANT const __grid_constant__
 
