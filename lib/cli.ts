@@ -33,6 +33,12 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/conformance.ts'),
   },
   {
+    name: 'bench',
+    summary: 'measure gemm, attention, hashing, random numbers and PoC rounds',
+    example: 'gonka-miner bench gemm attention --seconds 2',
+    load: () => import('./commands/bench.ts'),
+  },
+  {
     name: 'poc',
     summary: 'compute or validate one PoC round by hand',
     example: 'gonka-miner poc v1 --block-hash 9F2C --public-key 02a1 --nonces 0-63 --json',
