@@ -15,6 +15,18 @@ interface CommandEntry {
 /** In the order of the help text. */
 const entries: readonly CommandEntry[] = [
   {
+    name: 'demo',
+    summary: 'all of it in about a minute: devices, self-test, bench, a proof, its verification',
+    example: 'gonka-miner demo',
+    load: () => import('./commands/demo.ts'),
+  },
+  {
+    name: 'doctor',
+    summary: 'check this machine; every finding comes with the command that fixes it',
+    example: 'gonka-miner doctor --key miner.json',
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
     name: 'devices',
     summary: 'list backends, devices and which implementation would run each op',
     example: 'gonka-miner devices',
