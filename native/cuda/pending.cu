@@ -3,9 +3,6 @@
 
 namespace gonka::cuda {
 
-std::span<const implementation> attention_list() noexcept {
-  return {};
-}
 std::span<const implementation> matmul_pow_list() noexcept {
   return {};
 }

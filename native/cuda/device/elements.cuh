@@ -10,6 +10,8 @@ namespace gonka::cuda {
 
 using namespace gonka::ptx;
 
+inline constexpr float k_infinity = __builtin_huge_valf();
+
 // Elements of a 16-byte load or store.
 template <class T>
 inline constexpr int k_unit = int(16 / sizeof(T));
