@@ -5,5 +5,4 @@ namespace gonka::cpu {
     return {};                                             \
   }
 PENDING(matmul_pow)
-PENDING(normal_fill)
 }  // namespace gonka::cpu

@@ -7,5 +7,4 @@ namespace gonka {
       sizeof(T), false,   [](const void *, gk_error *e) noexcept { return fail(e, GK_UNSUPPORTED, "pending"); }, \
       nullptr,   nullptr, nullptr};
 PENDING(matmul_pow, GK_OP_MATMUL_POW, gk_matmul_pow)
-PENDING(normal_fill, GK_OP_NORMAL_FILL, gk_normal_fill)
 }  // namespace gonka

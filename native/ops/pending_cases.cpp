@@ -6,5 +6,4 @@ namespace gonka {
     return {};                          \
   }
 PENDING(matmul_pow)
-PENDING(normal_fill)
 }  // namespace gonka
