@@ -21,6 +21,12 @@ import type {
   PocV1RunRequest,
   PocV1Session,
   PocV1Stats,
+  PocV2OpenRequest,
+  PocV2RunRequest,
+  PocV2Session,
+  PocV2Stats,
+  TinyModelFiles,
+  TinyModelRequest,
 } from './native-api.ts'
 
 /** Work on a thread of the addon. */
@@ -37,6 +43,7 @@ interface RawDevice {
   bench(request: BenchRequest): RawTask<BenchResult>
   cpuPeak(): RawTask<CpuPeak>
   pocV1Open(request: PocV1OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV1Session>
+  pocV2Open(request: PocV2OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV2Session>
   fallbacks(): readonly { op: OpName; count: number }[]
   close(): void
 }
@@ -51,8 +58,19 @@ interface RawPocV1Session extends SessionFacts {
   close(): RawTask<void>
 }
 
+interface RawPocV2Session extends Omit<PocV2Session, 'run' | 'close'> {
+  run(
+    request: PocV2RunRequest,
+    onBatch: (nonces: BigInt64Array, vectors: Uint8Array, computed: number) => void,
+    onTrace?: (nonce: bigint, stream: Float32Array, lastHidden: Float32Array) => void,
+  ): RawTask<PocV2Stats>
+  close(): RawTask<void>
+}
+
 /** What the .node file exports. */
-export interface RawAddon extends Omit<NativeApi, 'loadBackend' | 'openDevice'> {
+export interface RawAddon extends Omit<NativeApi, 'loadBackend' | 'openDevice' | 'modelDigest' | 'makeTinyModel'> {
+  modelDigest(directory: string, onProgress?: (fraction: number, step: string) => void): RawTask<string>
+  makeTinyModel(request: TinyModelRequest): RawTask<TinyModelFiles>
   loadBackend(path: string): BackendReport
   openDevice(request: OpenDeviceRequest, onNotice?: (sentence: string) => void): RawTask<RawDevice>
 }
@@ -137,9 +155,34 @@ function adaptSession(raw: RawPocV1Session, forget: (session: PocV1Session) => v
   return session
 }
 
+function adaptPocV2Session(raw: RawPocV2Session, forget: (session: PocV2Session) => void): PocV2Session {
+  const pending = new Pending()
+  let closing: Promise<void> | undefined
+  const session: PocV2Session = {
+    architecture: raw.architecture,
+    hiddenSize: raw.hiddenSize,
+    layers: raw.layers,
+    dtype: raw.dtype,
+    compute: raw.compute,
+    weightBytes: raw.weightBytes,
+    initSeconds: raw.initSeconds,
+    implementation: raw.implementation,
+    defaultBatch: (seqLen) => guarded(() => raw.defaultBatch(seqLen)),
+    run: (request, onBatch, signal, onTrace) => pending.run(() => raw.run(request, onBatch, onTrace), signal),
+    close() {
+      closing ??= pending.cancelAll().then(async () => {
+        forget(session)
+        await follow(() => raw.close(), undefined)
+      })
+      return closing
+    },
+  }
+  return session
+}
+
 function adaptDevice(raw: RawDevice): NativeDevice {
   const pending = new Pending()
-  const sessions = new Set<PocV1Session>()
+  const sessions = new Set<PocV1Session | PocV2Session>()
   const { id } = raw.report()
   let closing: Promise<void> | undefined
   return {
@@ -155,6 +198,12 @@ function adaptDevice(raw: RawDevice): NativeDevice {
     async pocV1Open(request, onProgress, signal) {
       const opened = await pending.run(() => raw.pocV1Open(request, onProgress), signal)
       const session = adaptSession(opened, (closed) => sessions.delete(closed))
+      sessions.add(session)
+      return session
+    },
+    async pocV2Open(request, onProgress, signal) {
+      const opened = await pending.run(() => raw.pocV2Open(request, onProgress), signal)
+      const session = adaptPocV2Session(opened, (closed) => sessions.delete(closed))
       sessions.add(session)
       return session
     },
@@ -195,6 +244,8 @@ export function adaptAddon(raw: RawAddon): NativeApi {
       }
     },
     devices: () => guarded(() => raw.devices()),
+    modelDigest: (directory, onProgress, signal) => follow(() => raw.modelDigest(directory, onProgress), signal),
+    makeTinyModel: (request) => follow(() => raw.makeTinyModel(request), undefined),
     async openDevice(request) {
       const { onNotice, ...rest } = request
       return adaptDevice(await follow(() => raw.openDevice(rest, onNotice), undefined))

@@ -243,6 +243,86 @@ export interface PocV1Session {
   close(): Promise<void>
 }
 
+/** How PoC v2 fills its inputs: one seed, or eight that each fill a segment (the network's "stronger rng"). */
+export type PocV2Rng = 'murmur' | 'concat-murmur'
+
+export interface PocV2OpenRequest {
+  /** A Hugging Face directory: config.json with model.safetensors, or with shards and their index. */
+  readonly model: string
+  /** Arithmetic of the matrix products; the model's own type if absent. */
+  readonly compute?: 'f32'
+}
+
+export interface PocV2RunRequest {
+  /** Both are hashed into seeds as they stand. */
+  readonly blockHash: string
+  readonly publicKey: string
+  readonly nonces: BigInt64Array
+  readonly seqLen: number
+  /** Values of a vector. */
+  readonly kDim: number
+  readonly rng: PocV2Rng
+  /** Nonces per forward pass; the engine's choice if absent. */
+  readonly batch?: number
+}
+
+export interface PocV2Stats {
+  readonly computed: number
+  /** Artifacts made: nonces without a NaN. */
+  readonly kept: number
+  readonly batches: number
+  readonly seconds: number
+}
+
+/** A loaded PoC v2 model on a device: any number of runs, one at a time. */
+export interface PocV2Session {
+  /** As config.json names it: "Qwen3ForCausalLM". */
+  readonly architecture: string
+  readonly hiddenSize: number
+  readonly layers: number
+  /** The model's own type, to which inputs are rounded. */
+  readonly dtype: 'f32' | 'f16' | 'bf16'
+  /** Arithmetic of the matrix products. */
+  readonly compute: 'f32' | 'f16' | 'bf16'
+  readonly weightBytes: number
+  readonly initSeconds: number
+  /** Implementation that runs each op, for the record: "gemm=avx512bf16 attention=avx512 ...". */
+  readonly implementation: string
+  /** Nonces per forward pass that run() takes where its request names none. */
+  defaultBatch(seqLen: number): number
+  /**
+   * Computes artifacts in the order of request.nonces. onBatch gets each batch as it is done: its nonces, their vectors one
+   * after the other (fp16 little-endian, 2 kDim bytes each), and how many nonces it computed; one that ends in a NaN is
+   * left out. onTrace gets, per nonce, the last token's residual stream after every layer and its reflection
+   * [layers, hiddenSize] and the last hidden state; tracing computes the last layer for all tokens and is slower.
+   */
+  run(
+    request: PocV2RunRequest,
+    onBatch: (nonces: BigInt64Array, vectors: Uint8Array, computed: number) => void,
+    signal?: AbortSignal,
+    onTrace?: (nonce: bigint, stream: Float32Array, lastHidden: Float32Array) => void,
+  ): Promise<PocV2Stats>
+  /** Frees the model. A run in progress is cancelled first. Closing twice is harmless. */
+  close(): Promise<void>
+}
+
+export interface TinyModelRequest {
+  /** Must exist and hold no model. */
+  readonly directory: string
+  /** "llama", "mistral", "qwen2", "qwen3", "qwen3-moe". */
+  readonly family: string
+  /** "qwen3-0.6b", "llama-3.2-1b"; a few hundred kilobytes if absent. */
+  readonly preset?: string
+  readonly seed: number
+}
+
+export interface TinyModelFiles {
+  readonly configPath: string
+  readonly weightsPath: string
+  readonly parameters: number
+  readonly bytes: number
+}
+
 /** An open device. Calls on one device queue behind each other. */
 export interface NativeDevice {
   readonly id: string
@@ -266,6 +346,12 @@ export interface NativeDevice {
     onProgress?: (fraction: number, step: string) => void,
     signal?: AbortSignal,
   ): Promise<PocV1Session>
+  /** Loads a model's weights. onProgress as in pocV1Open. */
+  pocV2Open(
+    request: PocV2OpenRequest,
+    onProgress?: (fraction: number, step: string) => void,
+    signal?: AbortSignal,
+  ): Promise<PocV2Session>
   /** Ops that ran on the host CPU since the device was opened, with how often. */
   fallbacks(): readonly { readonly op: OpName; readonly count: number }[]
   /** Sessions of the device are closed first. Closing twice is harmless. */
@@ -315,5 +401,16 @@ export interface NativeApi {
    */
   loadBackend(path: string): BackendReport
   devices(): readonly DeviceReport[]
+  /**
+   * Names a model by what it computes: SHA-256 over its configuration and the SHA-256 of every tensor, in hex, however the
+   * tensors are spread over files. Reads all weights.
+   */
+  modelDigest(
+    directory: string,
+    onProgress?: (fraction: number, step: string) => void,
+    signal?: AbortSignal,
+  ): Promise<string>
+  /** Writes a random but valid model; the same request gives the same bytes everywhere. */
+  makeTinyModel(request: TinyModelRequest): Promise<TinyModelFiles>
   openDevice(request: OpenDeviceRequest): Promise<NativeDevice>
 }

@@ -155,6 +155,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new environment);
   device_wrap::define(env, exports);
   define_poc_v1(env);
+  define_poc_v2(env);
   exports["statusCodes"] = status_codes(env);
   exports["version"] = Napi::Function::New(env, version);
   exports["cpuFeatures"] = Napi::Function::New(env, feature_names);
@@ -163,6 +164,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["loadBackend"] = Napi::Function::New(env, load);
   exports["probe"] = Napi::Function::New(env, probe_library);
   exports["devices"] = Napi::Function::New(env, devices);
+  exports["modelDigest"] = Napi::Function::New(env, start_model_digest);
+  exports["makeTinyModel"] = Napi::Function::New(env, start_make_tiny);
   exports["openDevice"] = Napi::Function::New(env, open);
   return exports;
 }

@@ -110,7 +110,8 @@ void device_wrap::define(Napi::Env env, Napi::Object) {
       {InstanceMethod("report", &device_wrap::report), InstanceMethod("backend", &device_wrap::backend),
        InstanceMethod("selftest", &device_wrap::selftest), InstanceMethod("bench", &device_wrap::bench),
        InstanceMethod("cpuPeak", &device_wrap::cpu_peak), InstanceMethod("pocV1Open", &device_wrap::poc_v1_open),
-       InstanceMethod("fallbacks", &device_wrap::fallbacks), InstanceMethod("close", &device_wrap::close)});
+       InstanceMethod("pocV2Open", &device_wrap::poc_v2_open), InstanceMethod("fallbacks", &device_wrap::fallbacks),
+       InstanceMethod("close", &device_wrap::close)});
   env.GetInstanceData<environment>()->device_class = Napi::Persistent(constructor);
 }
 
@@ -204,6 +205,10 @@ Napi::Value device_wrap::cpu_peak(const Napi::CallbackInfo &info) {
 
 Napi::Value device_wrap::poc_v1_open(const Napi::CallbackInfo &info) {
   return open_poc_v1(info.Env(), device_or_throw(info.Env()), to_object(info[0], "pocV1Open"), info[1]);
+}
+
+Napi::Value device_wrap::poc_v2_open(const Napi::CallbackInfo &info) {
+  return open_poc_v2(info.Env(), device_or_throw(info.Env()), to_object(info[0], "pocV2Open"), info[1]);
 }
 
 Napi::Value device_wrap::fallbacks(const Napi::CallbackInfo &info) {

@@ -17,6 +17,7 @@ namespace gonka::addon {
 struct environment {
   Napi::FunctionReference device_class;
   Napi::FunctionReference poc_v1_class;
+  Napi::FunctionReference poc_v2_class;
 };
 
 // What tasks of one open device share.
@@ -59,6 +60,7 @@ class device_wrap : public Napi::ObjectWrap<device_wrap> {
   Napi::Value bench(const Napi::CallbackInfo &info);
   Napi::Value cpu_peak(const Napi::CallbackInfo &info);
   Napi::Value poc_v1_open(const Napi::CallbackInfo &info);
+  Napi::Value poc_v2_open(const Napi::CallbackInfo &info);
   Napi::Value fallbacks(const Napi::CallbackInfo &info);
   Napi::Value close(const Napi::CallbackInfo &info);
 
@@ -69,6 +71,11 @@ void define_poc_v1(Napi::Env env);
 // { promise: Promise<session>, cancel } for a request as lib/native-api.ts has it.
 Napi::Value open_poc_v1(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request,
                         const Napi::Value &on_progress);
+void define_poc_v2(Napi::Env env);
+Napi::Value open_poc_v2(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request,
+                        const Napi::Value &on_progress);
+Napi::Value start_model_digest(const Napi::CallbackInfo &info);
+Napi::Value start_make_tiny(const Napi::CallbackInfo &info);
 // { promise: Promise<BenchResult>, cancel }.
 Napi::Value start_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request);
 

@@ -66,7 +66,7 @@ class session {
   const model_description &model() const { return model_->model(); }
   uint32_t compute_type() const { return model_->compute_type(); }
   uint64_t weight_bytes() const { return model_->weight_bytes(); }
-  // Everything at the given length and the default batch.
+  // Weights and activations at the given length and the default batch.
   uint64_t memory_bytes(int64_t seq_len) const;
   double init_seconds() const { return init_seconds_; }
   // "gemm=avx512bf16 attention=avx512 ...": what runs each op of the forward pass.
