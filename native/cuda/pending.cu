@@ -6,11 +6,5 @@ namespace gonka::cuda {
 std::span<const implementation> matmul_pow_list() noexcept {
   return {};
 }
-std::span<const implementation> sha256_search_list() noexcept {
-  return {};
-}
-std::span<const implementation> normal_fill_list() noexcept {
-  return {};
-}
 
 }  // namespace gonka::cuda
