@@ -4,7 +4,7 @@
  */
 import { messageOf } from './errors.ts'
 import { loadNative } from './native.ts'
-import type { CheckResult, CheckSummary, ConformanceRequest, DeviceReport, ProbeReport } from './native-api.ts'
+import type { CheckResult, CheckSummary, ConformanceRequest, ProbeReport } from './native-api.ts'
 
 export type ChildRequest =
   | { readonly kind: 'probe'; readonly path: string }
@@ -19,7 +19,6 @@ export type ChildMessage =
   /** What is about to happen: named if the child dies in it. */
   | { readonly kind: 'step'; readonly step: string }
   | { readonly kind: 'probed'; readonly report: ProbeReport }
-  | { readonly kind: 'device'; readonly device: DeviceReport }
   | { readonly kind: 'result'; readonly device: string; readonly result: CheckResult }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'done'; readonly summary?: CheckSummary }
@@ -34,13 +33,13 @@ async function conformance({ path, request }: ChildRequest & { kind: 'conformanc
   const report = native.loadBackend(path)
   if (report.error !== null) throw new Error(report.error)
   const summary = { passed: 0, failed: 0, skipped: 0 }
-  for (const device of native.devices().filter(({ backend }) => backend === report.name)) {
-    await send({ kind: 'step', step: `opening ${device.id}` })
-    const open = await native.openDevice({ device: device.id })
-    await send({ kind: 'device', device: open.report() })
-    await send({ kind: 'step', step: `running cases on ${device.id}` })
+  for (let index = 0; index < report.devices; index++) {
+    const id = `${report.name}:${index}`
+    await send({ kind: 'step', step: `opening ${id}` })
+    const open = await native.openDevice({ device: id })
+    await send({ kind: 'step', step: `running cases on ${id}` })
     const counts = await open.conformance(request, (result) => {
-      void send({ kind: 'result', device: device.id, result })
+      void send({ kind: 'result', device: id, result })
     })
     summary.passed += counts.passed
     summary.failed += counts.failed

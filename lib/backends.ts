@@ -7,7 +7,7 @@ import { basename, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ChildMessage, ChildRequest } from './backend-child.ts'
 import { GonkaError, throwIfAborted } from './errors.ts'
-import type { BackendReport, DeviceReport, NativeApi, NativeDevice, ProbeReport } from './native-api.ts'
+import type { BackendReport, NativeApi, NativeDevice, ProbeReport } from './native-api.ts'
 
 /** A child that says nothing for this long hangs. */
 const silenceMs = 120_000
@@ -153,9 +153,11 @@ export async function openChosenDevice(native: NativeApi, choice: DeviceChoice):
     if (backends.some((given) => resolve(given) === path)) throw new GonkaError('ERR_GK_BACKEND', error)
     onNotice?.(error)
   }
-  const known: readonly DeviceReport[] = native.devices()
-  if (!known.some(({ id }) => id === device)) {
-    const list = known.map(({ id }) => id).join(', ')
+  const known = native
+    .backends()
+    .flatMap(({ name, devices }) => Array.from({ length: devices }, (_, i) => `${name}:${i}`))
+  if (!known.includes(device)) {
+    const list = known.join(', ')
     throw new GonkaError(
       'ERR_GK_USAGE',
       `no device ${JSON.stringify(device)}; there are: ${list}. See: gonka-miner devices`,

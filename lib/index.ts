@@ -57,8 +57,8 @@ export { namedParams, parameterCount, parseParams } from './protocol/params.ts'
 export { inPartition, type Partition, partitionNonces, wholePartition } from './protocol/partition.ts'
 
 /** What this machine offers. Libraries that GONKA_BACKEND_PATH names appear once openDevice has loaded them. */
-export function devices(): readonly DeviceReport[] {
-  return loadNative().devices()
+export async function devices(): Promise<readonly DeviceReport[]> {
+  return await loadNative().devices()
 }
 
 /**

@@ -60,7 +60,7 @@ async function benchCommand(io: Io, suites: SuiteName[], options: Options): Prom
       signal: io.signal,
     })
     progress.done()
-    const { id, name, threads } = device.report()
+    const { id, name, threads } = await device.report()
     if (options.json) {
       writeJson(io, toJson({ device: id, deviceName: name, threads, ...report }))
     } else {

@@ -58,7 +58,7 @@ async function demo(io: Io, options: Options): Promise<number> {
   try {
     const say = options.json ? () => undefined : (text: string) => io.out.write(text)
     const title = (text: string): void => void say(`\n${paint(io, io.out, 'bold', text)}\n`)
-    const { name, arch, threads } = device.report()
+    const { name, arch, threads } = await device.report()
     title('Device')
     say(`${device.id}  ${name}, ${arch}${threads > 0 ? `, ${threads} threads` : ''}\n`)
 

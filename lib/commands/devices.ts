@@ -28,7 +28,7 @@ async function devices(io: Io, options: { readonly backend?: string[]; readonly 
   const loaded = await loadCandidates(native, [...native.candidates(), ...asked], { signal: io.signal })
   const registered = native.backends()
   const backends = [...registered, ...loaded.filter(({ path }) => !registered.some((known) => known.path === path))]
-  const found = native.devices()
+  const found = await native.devices()
   if (options.json) {
     const version = native.version()
     const document = { ...version, cpuFeatures: native.cpuFeatures(), backends, devices: found }

@@ -59,7 +59,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
         nonces: result.nonces,
         dist: result.dist,
       },
-      environment: environmentOf(device, session),
+      environment: await environmentOf(device, session),
       timing: {
         startedUnixMs: BigInt(Math.round(started)),
         elapsedNs: nanoseconds(result.stats.seconds),
@@ -79,8 +79,8 @@ function nanoseconds(seconds: number): bigint {
 }
 
 /** What the payload says about where it was computed. */
-function environmentOf(device: NativeDevice, session: PocV1Session): Environment {
-  const report = device.report()
+async function environmentOf(device: NativeDevice, session: PocV1Session): Promise<Environment> {
+  const report = await device.report()
   const backend = device.backend
   return {
     packageVersion: packageVersion(),

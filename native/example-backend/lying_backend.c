@@ -3,6 +3,8 @@
  *   tail         gemm leaves the last element of D as it was unless n is a multiple of 4
  *   stale        one gemm in 1000 returns the result of the one before
  *   format       claims to multiply bf16
+ *   crash, hang, exit   gemm brings the process down, never returns, ends the process: for the child process that
+ *                tries a library first
  * Without the variable it is honest. */
 #include "gonka_backend.h"
 
@@ -11,7 +13,9 @@ static const gk_backend *honest_backend_entry(uint32_t host_abi_major); /* inter
 #include "example_backend.c"
 #undef gk_backend_entry
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 static int lies(const char *name) {
   const char *lie = getenv("GONKA_LIE");
@@ -58,6 +62,9 @@ static float *snapshot(gk_ref ref, int64_t rows, int64_t columns, int64_t ld) {
 
 static gk_status lying_run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_error *err) {
   if (op != GK_OP_GEMM || dry_run) return run(stream, op, problem, dry_run, err);
+  if (lies("crash")) raise(SIGSEGV);
+  while (lies("hang")) pause();
+  if (lies("exit")) _Exit(3);
   gk_gemm p;
   read_struct(&p, sizeof p, problem);
   const gk_status answer = run(stream, op, problem, 1, err);
