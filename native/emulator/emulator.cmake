@@ -28,7 +28,7 @@ if(GONKA_TESTS)
   foreach(source ${emulator_tests})
     get_filename_component(stem ${source} NAME_WE)
     add_executable(test_${stem} ${source})
-    target_link_libraries(test_${stem} PRIVATE gonka_cuda_emulated gonka_host ${CMAKE_DL_LIBS})
+    target_link_libraries(test_${stem} PRIVATE gonka_cuda_emulated gonka_poc gonka_cpu ${CMAKE_DL_LIBS})
     target_include_directories(test_${stem} PRIVATE test/native)
     target_compile_definitions(test_${stem} PRIVATE GONKA_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}"
                                                     GONKA_BINARY_DIR="${CMAKE_CURRENT_BINARY_DIR}")

@@ -18,15 +18,26 @@ Problem make() {
   return p;
 }
 
-// Whether the device itself, not the host in its place, multiplies a_type by halves.
-bool multiplies(stream &s, uint32_t a_type) {
+// Whether implementation (0: any) of the device itself, not the host in its place, multiplies a_type by halves.
+bool multiplies(stream &s, uint32_t a_type, uint32_t implementation) {
   gk_gemm p = make<gk_gemm>();
+  p.implementation = implementation;
   p.a_type = a_type;
   p.b_type = GK_F16;
   p.d_type = a_type;
   p.m = p.n = p.k = p.lda = p.ldb = p.ldc = p.ldd = 64;
   p.alpha = 1;
   return s.owner().library().table->run(s.handle(), GK_OP_GEMM, &p, 1, nullptr) == GK_OK;
+}
+
+// F32 is nearer to the protocol's definition, but not worth leaving the device's fastest units: where the best
+// implementation for halves takes nothing else (tensor cores), activations are halves too.
+uint32_t best_activation_type(stream &s) {
+  const backend_library &library = s.owner().library();
+  const bool listed = GK_HAS(library.table, gk_backend, implementation) && library.table->implementation != nullptr;
+  for (uint32_t i = 1; listed && library.table->implementation(s.owner().handle(), GK_OP_GEMM, i - 1) != nullptr; ++i)
+    if (multiplies(s, GK_F16, i)) return multiplies(s, GK_F32, i) ? uint32_t(GK_F32) : uint32_t(GK_F16);
+  return multiplies(s, GK_F32, 0) ? uint32_t(GK_F32) : uint32_t(GK_F16);
 }
 
 }  // namespace
@@ -58,7 +69,7 @@ seeded_transformer::seeded_transformer(std::shared_ptr<device> device, const see
       head_dim_(shape.dim / shape.heads),
       cancel_(options.cancel) {
   activation_type_ = options.activation_type;
-  if (activation_type_ == 0) activation_type_ = multiplies(*stream_, GK_F32) ? uint32_t(GK_F32) : uint32_t(GK_F16);
+  if (activation_type_ == 0) activation_type_ = best_activation_type(*stream_);
   const auto offset_of = [&](int64_t l, layer_parameter p) {
     return source.offsets.at(size_t(1 + l * k_layer_parameters + int64_t(p)));
   };

@@ -45,7 +45,7 @@ class seeded_transformer {
   struct options {
     std::function<void(double fraction, const char *step)> progress;  // from the calling thread
     const std::atomic<bool> *cancel = nullptr;                        // ends construction or forward with GK_CANCELLED
-    uint32_t activation_type = 0;  // GK_F32 or GK_F16; 0: F32 where the device multiplies F32 by halves
+    uint32_t activation_type = 0;  // GK_F32 or GK_F16; 0: what the device's best gemm takes
   };
 
   // rope_table F32 [positions >= seq_len, head_dim / 2, 2] of (cos, sin). Copies or packs what it needs of the source:
@@ -59,7 +59,7 @@ class seeded_transformer {
   void forward(std::span<const uint16_t> inputs, int64_t batch, std::span<float> logits,
                const std::atomic<bool> *cancel);
 
-  // GK_F32, or GK_F16 on devices that multiply halves only: type of the activations.
+  // GK_F32, or GK_F16 on devices whose best gemm takes halves only: type of the activations.
   uint32_t activation_type() const { return activation_type_; }
   uint64_t weight_bytes() const { return weight_bytes_; }
   // Activation bytes per nonce of a batch.
