@@ -81,6 +81,12 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/serve.ts'),
   },
   {
+    name: 'simulate',
+    summary: 'run a whole Gonka network on this machine with real ML nodes',
+    example: 'gonka-miner simulate --nodes 3 --epochs 2',
+    load: () => import('./commands/simulate.ts'),
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for bash, zsh or fish',
     example: 'source <(gonka-miner completion bash)',

@@ -295,6 +295,9 @@ async function open(
     })
     replicas.push({ ...bare, queue })
   }
+  const deadlineMs = settings['poc.stage_deadline_s'] * 1000
+  const generationS = settings['poc.generation_limit_s']
+  const limits = { deadlineMs, generationMs: generationS === 0 ? deadlineMs : generationS * 1000 }
   const poc = createPocV2(
     {
       replicas,
@@ -304,7 +307,7 @@ async function open(
       log,
       onGenerating: () => upstreams?.abortAll(),
     },
-    { stageDeadlineMs: settings['poc.stage_deadline_s'] * 1000, stopFlushMs: settings['poc.stop_flush_ms'] },
+    { limits, stopFlushMs: settings['poc.stop_flush_ms'] },
   )
   onClose(() => poc.close())
   const pocV1 =
@@ -320,7 +323,7 @@ async function open(
             if (running) service.checkConflict('POW')
             service.setPow(running)
           },
-          stageDeadlineMs: settings['poc.stage_deadline_s'] * 1000,
+          limits,
           stopFlushMs: settings['poc.stop_flush_ms'],
           maxQueuedNonces: settings['poc.max_queued_nonces'],
           onComputed: (engine, purpose, nonces) => metrics.computed.inc({ engine, purpose }, nonces),

@@ -57,9 +57,17 @@ export interface OutboxEvents {
   redelivered(count: number): void
 }
 
+/** Counted from the stage's start, milliseconds. */
+export interface StageLimits {
+  /** Nothing is delivered any more. */
+  readonly deadlineMs: number
+  /** Nothing is generated any more; at most the deadline. */
+  readonly generationMs: number
+}
+
 export interface Outbox {
   /** The stage, found or new. Reopening an old one continues it: what was generated is not generated again. */
-  openStage(key: StageKey, batchSize: number, deadlineMs: number): StageRecord
+  openStage(key: StageKey, batchSize: number, limits: StageLimits): StageRecord
   stage(id: string): StageRecord | undefined
   stages(): readonly StageRecord[]
   /** Stores results and moves the group's cursor, atomically. Resolves when they are on disk, or kept in memory by a disk
@@ -74,7 +82,7 @@ export interface Outbox {
   setGenerating(stage: StageRecord, generating: boolean): Promise<void>
   /** Delivers what waits without gathering further; resolves when all is delivered or dropped, or after maxMs. */
   flush(stage: StageRecord, maxMs: number): Promise<void>
-  /** Nothing of this stage may be generated any more: closed, past its deadline. */
+  /** Nothing of this stage may be generated any more: closed, or past the limit of generation. */
   isOver(stage: StageRecord): boolean
   /** Artifacts waiting. */
   waiting(stage?: StageRecord): number
@@ -157,7 +165,8 @@ export async function openOutbox(parts: OutboxParts, given: Partial<OutboxSettin
     if (lane !== undefined) lane.flight = { ...flight, attempts: 1 }
   }
 
-  const isOver = (record: StageRecord) => record.closed !== null || clock.since(record.started) >= record.deadlineMs
+  const isExpired = (record: StageRecord) => record.closed !== null || clock.since(record.started) >= record.deadlineMs
+  const isOver = (record: StageRecord) => record.closed !== null || clock.since(record.started) >= record.generationMs
 
   const drop = (lane: Lane, chunks: readonly Chunk[], reason: string) => {
     const { record } = lane
@@ -328,7 +337,7 @@ export async function openOutbox(parts: OutboxParts, given: Partial<OutboxSettin
   const pump = () => {
     if (stopping.signal.aborted) return
     for (const lane of lanes.values()) {
-      if (lane.record.closed === null && !lane.sending && isOver(lane.record)) {
+      if (lane.record.closed === null && !lane.sending && isExpired(lane.record)) {
         closeStage(lane, lane.count > 0 ? 'deadline' : 'complete')
       }
     }
@@ -378,17 +387,18 @@ export async function openOutbox(parts: OutboxParts, given: Partial<OutboxSettin
 
   pump()
   return {
-    openStage(key, batchSize, deadlineMs) {
+    openStage(key, batchSize, limits) {
       const id = stageId(key)
       const existing = lanes.get(id)
-      if (existing !== undefined && !isOver(existing.record)) return existing.record
+      if (existing !== undefined && !isExpired(existing.record)) return existing.record
       if (existing !== undefined && existing.record.closed === null) closeStage(lanes.get(id) as Lane, 'deadline')
       forgetOldStages()
       const record: StageRecord = {
         ...key,
         id,
         started: clock.now(),
-        deadlineMs,
+        deadlineMs: limits.deadlineMs,
+        generationMs: Math.min(limits.generationMs, limits.deadlineMs),
         generating: false,
         batchSize,
         // A stage that was closed and is asked for again continues behind what it had generated.

@@ -9,7 +9,7 @@ import type { InitV1, ProofBatch } from '../protocol/wire-v1.ts'
 import type { AddressRule } from './address-rule.ts'
 import { HttpError } from './http-error.ts'
 import { type Log, loggedUrl } from './log.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, StageLimits } from './outbox.ts'
 import { cursorOf, planNonces, type StageRecord } from './stages.ts'
 import type { VerdictSender } from './verdicts.ts'
 
@@ -43,7 +43,7 @@ export interface PocV1Parts {
   readonly log: Log
   /** Takes or gives back the node; throws HttpError 409 if another service runs. */
   readonly claim: (running: boolean) => void
-  readonly stageDeadlineMs: number
+  readonly limits: StageLimits
   readonly stopFlushMs: number
   readonly maxQueuedNonces: number
   readonly onComputed: (engine: string, purpose: 'generate' | 'validate', nonces: number) => void
@@ -104,7 +104,7 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
         strongerRng: false,
       },
       request.batch_size,
-      parts.stageDeadlineMs,
+      parts.limits,
     )
 
   const generate = async (r: Round, session: PocV1Session, engine: string, group: number, signal: AbortSignal) => {

@@ -6,7 +6,7 @@ import type { AddressRule } from './address-rule.ts'
 import { HttpError } from './http-error.ts'
 import type { Log } from './log.ts'
 import { loggedUrl } from './log.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, StageLimits } from './outbox.ts'
 import type { Replica } from './replica.ts'
 import type { StageKey, StageRecord } from './stages.ts'
 import { checkGenerate, type JobResult, jobOf } from './validation-queue.ts'
@@ -14,8 +14,7 @@ import { checkGenerate, type JobResult, jobOf } from './validation-queue.ts'
 export type NodePocStatus = 'GENERATING' | 'IDLE' | 'MIXED' | 'NO_BACKENDS'
 
 export interface PocV2Settings {
-  /** After this long a stage cannot count any more: nothing is generated or delivered for it. */
-  readonly stageDeadlineMs: number
+  readonly limits: StageLimits
   /** How long a stop waits for unsent artifacts before it answers; they stay in the outbox. */
   readonly stopFlushMs: number
 }
@@ -95,7 +94,7 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
   })
 
   const openStage = (request: InitGenerate): StageRecord =>
-    outbox.openStage(stageKey(request), request.batch_size, settings.stageDeadlineMs)
+    outbox.openStage(stageKey(request), request.batch_size, settings.limits)
 
   const start = async (
     request: InitGenerate,

@@ -171,6 +171,14 @@ export const settingsTable = [
     help: 'artifacts of a stage are generated and delivered at most this long',
   },
   {
+    key: 'poc.generation_limit_s',
+    type: 'number',
+    min: 0,
+    max: day,
+    value: 0,
+    help: 'generation of a stage ends this long after its start, while delivery goes on; 0: when the network node says so',
+  },
+  {
     key: 'poc.stop_flush_ms',
     type: 'integer',
     min: 0,

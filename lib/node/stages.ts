@@ -34,6 +34,8 @@ export interface StageRecord extends StageKey {
   readonly id: string
   readonly started: StageInstant
   readonly deadlineMs: number
+  /** Generation ends this long after the start; delivery goes on until the deadline. */
+  readonly generationMs: number
   /** Continue generating after a restart. */
   generating: boolean
   readonly batchSize: number

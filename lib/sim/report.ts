@@ -1,0 +1,275 @@
+// Settlement of each epoch, and the report with its checks.
+
+import type { SimChain, Stage } from './chain.ts'
+import { verdictOn } from './chain.ts'
+import type { FaultCounts } from './faults.ts'
+import type { NetworkNode } from './network-node.ts'
+import type { SimOptions } from './run.ts'
+import { confirmedWeight, epochReward, mainnetRewards, participantWeight, rewardsOf } from './weights.ts'
+
+export interface StageLine {
+  readonly height: number
+  readonly kind: Stage['kind']
+  readonly host: string
+  readonly received: number
+  readonly duplicates: number
+  readonly committed: number
+  /** Artifacts first offered after the window. */
+  readonly late: number
+  readonly refused: Readonly<Record<string, number>>
+  readonly validPower: number
+  readonly invalidPower: number
+  readonly totalPower: number
+  readonly outcome: 'accepted' | 'rejected' | 'absent'
+  readonly weight: number
+}
+
+export interface EpochLine {
+  readonly epoch: number
+  readonly host: string
+  readonly fault: string
+  readonly weight: number
+  readonly confirmed: number
+  readonly rewardNgonka: bigint
+}
+
+export interface NodeLine {
+  readonly host: string
+  readonly url: string
+  readonly restarts: number
+  /** Null for nodes that do not report it. */
+  readonly generated: number | null
+  readonly acknowledged: number | null
+  readonly waiting: number | null
+  readonly dropped: number | null
+  readonly redelivered: number | null
+}
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+export interface SimReport {
+  readonly seed: number
+  readonly scheme: string
+  readonly blockMs: number
+  readonly params: SimOptions['params']
+  readonly faults: FaultCounts
+  readonly stages: readonly StageLine[]
+  readonly epochs: readonly EpochLine[]
+  readonly nodes: readonly NodeLine[]
+  readonly checks: readonly Check[]
+  readonly votesAgainst: readonly string[]
+  readonly troubles: readonly string[]
+}
+
+interface Settlement {
+  readonly stage: Stage
+  readonly lines: readonly StageLine[]
+}
+
+function stageLines(
+  stage: Stage,
+  hosts: readonly NetworkNode[],
+  power: ReadonlyMap<string, number>,
+  options: SimOptions,
+) {
+  return hosts.map((host): StageLine => {
+    const { address } = host.account
+    const commit = stage.commits.get(address)
+    const report = host.reports.get(stage.height)
+    const verdict = verdictOn(stage, address, power, options.thresholdBps)
+    const accepted = commit !== undefined && verdict.outcome === 'accepted'
+    return {
+      height: stage.height,
+      kind: stage.kind,
+      host: host.name,
+      received: report?.received ?? 0,
+      duplicates: report?.duplicates ?? 0,
+      committed: commit?.count ?? 0,
+      late: report?.late.size ?? 0,
+      refused: report?.refused ?? {},
+      validPower: verdict.validPower,
+      invalidPower: verdict.invalidPower,
+      totalPower: verdict.totalPower,
+      outcome: commit === undefined ? 'absent' : verdict.outcome,
+      weight: accepted
+        ? participantWeight([{ weightScaleFactor: options.weightScaleFactor, pocWeight: commit.count }])
+        : 0,
+    }
+  })
+}
+
+/** Counts votes when a stage's validation ends; regular stages set the power of the next votes. */
+export function settle(
+  chain: SimChain,
+  hosts: readonly NetworkNode[],
+  options: SimOptions,
+): () => readonly Settlement[] {
+  const done: Settlement[] = []
+  chain.onBlock((height) => {
+    for (const stage of chain.stages()) {
+      if (height < stage.heights.validationEnd || done.some((s) => s.stage === stage)) continue
+      const lines = stageLines(stage, hosts, chain.power(), options)
+      done.push({ stage, lines })
+      const weights = new Map(hosts.map((host, i) => [host.account.address, lines[i]?.weight ?? 0] as const))
+      // With nobody accepted the network keeps the power it had: it could never vote again otherwise.
+      if (stage.kind === 'regular' && [...weights.values()].some((w) => w > 0)) chain.setPower(weights)
+    }
+  })
+  return () => done
+}
+
+async function nodeLine(host: NetworkNode, index: number): Promise<NodeLine> {
+  const node = host.nodes[index]
+  const url = node?.url ?? ''
+  const unknown = { generated: null, acknowledged: null, waiting: null, dropped: null, redelivered: null }
+  const base = { host: host.name, url, restarts: node?.restarts ?? 0 }
+  try {
+    const answer = await fetch(`${url}/dashboard/data.json`, { signal: AbortSignal.timeout(5000) })
+    const data = (await answer.json()) as { stages: Record<string, number>[] }
+    const sum = (key: string) => data.stages.reduce((total, stage) => total + (stage[key] ?? 0), 0)
+    return {
+      ...base,
+      generated: sum('generated'),
+      acknowledged: sum('acknowledged'),
+      waiting: sum('waiting'),
+      dropped: sum('dropped'),
+      redelivered: sum('redelivered'),
+    }
+  } catch {
+    return { ...base, ...unknown }
+  }
+}
+
+function epochLines(settlements: readonly Settlement[], hosts: readonly NetworkNode[]): EpochLine[] {
+  const out: EpochLine[] = []
+  for (const regular of settlements.filter((s) => s.stage.kind === 'regular')) {
+    const { epoch } = regular.stage
+    const confirmation = settlements.find((s) => s.stage.kind === 'confirmation' && s.stage.epoch === epoch)
+    const shares = hosts.map((_, i) => {
+      const weight = regular.lines[i]?.weight ?? 0
+      return { weight, effective: confirmedWeight(weight, 0, confirmation?.lines[i]?.weight) }
+    })
+    const rewards = rewardsOf(shares, epochReward(epoch, mainnetRewards))
+    hosts.forEach((host, i) => {
+      out.push({
+        epoch,
+        host: host.name,
+        fault: host.fault,
+        weight: shares[i]?.weight ?? 0,
+        confirmed: shares[i]?.effective ?? 0,
+        rewardNgonka: rewards[i] ?? 0n,
+      })
+    })
+  }
+  return out
+}
+
+export async function buildReport(parts: {
+  readonly options: SimOptions
+  readonly chain: SimChain
+  readonly hosts: readonly NetworkNode[]
+  readonly counts: FaultCounts
+  readonly troubles: readonly string[]
+  readonly settlements: readonly Settlement[]
+}): Promise<SimReport> {
+  const { options, hosts, counts, settlements } = parts
+  const stages = settlements.flatMap((s) => s.lines)
+  const epochs = epochLines(settlements, hosts)
+  const nodes = await Promise.all(hosts.flatMap((host) => host.nodes.map((_, i) => nodeLine(host, i))))
+  return {
+    seed: options.seed,
+    scheme: options.scheme.kind,
+    blockMs: options.blockMs,
+    params: options.params,
+    faults: counts,
+    stages,
+    epochs,
+    nodes,
+    checks: checksOf(options, hosts, stages, epochs, nodes, counts, settlements),
+    votesAgainst: hosts.flatMap((host) => host.reasons.map((reason) => `${host.name} ${reason}`)),
+    troubles: parts.troubles,
+  }
+}
+
+function checksOf(
+  options: SimOptions,
+  hosts: readonly NetworkNode[],
+  stages: readonly StageLine[],
+  epochs: readonly EpochLine[],
+  nodes: readonly NodeLine[],
+  counts: FaultCounts,
+  settlements: readonly Settlement[],
+): Check[] {
+  const kindOf = new Map(hosts.map((host) => [host.name, host.fault]))
+  const liars = stages.filter((s) => kindOf.get(s.host) === 'forger' || kindOf.get(s.host) === 'wrong-model')
+  const honest = stages.filter((s) => !liars.includes(s))
+  const regular = settlements.filter((s) => s.stage.kind === 'regular').length
+  const check = (name: string, bad: readonly string[], good: string): Check => ({
+    name,
+    ok: bad.length === 0,
+    detail: bad.length === 0 ? good : bad.slice(0, 5).join('; '),
+  })
+  const own = nodes.filter((n) => n.generated !== null)
+  const lateOf = (host: string) => stages.filter((s) => s.host === host).reduce((sum, s) => sum + s.late, 0)
+  const total = (key: 'generated' | 'acknowledged') => own.reduce((sum, n) => sum + (n[key] ?? 0), 0)
+  const out = [
+    check(
+      'every epoch had its stage',
+      regular === options.epochs ? [] : [`${regular} regular stages in ${options.epochs} epochs`],
+      `${regular} regular stages, ${settlements.length - regular} confirmations`,
+    ),
+    check(
+      'honest hosts are accepted with full weight',
+      honest
+        .filter((s) => s.outcome !== 'accepted' || s.weight !== Math.trunc(options.weightScaleFactor * s.committed))
+        .map((s) => `${s.host} at ${s.height}: ${s.outcome}, weight ${s.weight} of ${s.committed}`),
+      `${honest.length} of ${honest.length} results`,
+    ),
+    check(
+      'everything a host received is committed',
+      honest
+        .filter((s) => s.received - s.duplicates !== s.committed)
+        .map((s) => `${s.host} at ${s.height}: ${s.received - s.duplicates} received, ${s.committed} committed`),
+      `${honest.reduce((sum, s) => sum + s.committed, 0)} artifacts`,
+    ),
+    check(
+      'every artifact a node offered in time is acknowledged',
+      own
+        .filter((n) => (n.generated ?? 0) > (n.acknowledged ?? 0) + lateOf(n.host))
+        .map(
+          (n) => `${n.host} ${n.url}: ${n.generated} generated, ${n.acknowledged} acknowledged, ${lateOf(n.host)} late`,
+        ),
+      `${total('acknowledged')} of ${total('generated')}, the rest was late`,
+    ),
+    check(
+      'rewards do not exceed the epoch reward',
+      [...new Set(epochs.map((e) => e.epoch))]
+        .filter((n) => epochs.filter((e) => e.epoch === n).reduce((s, e) => s + e.rewardNgonka, 0n) > epochReward(n))
+        .map((n) => `epoch ${n}`),
+      'held in every epoch',
+    ),
+  ]
+  if (liars.length > 0) {
+    out.push(
+      check(
+        'forgers and wrong models are voted out',
+        liars.filter((s) => s.outcome === 'accepted').map((s) => `${s.host} at ${s.height} was accepted`),
+        `${liars.length} of ${liars.length} results`,
+      ),
+    )
+  }
+  if (counts.cuts + counts.duplicates + counts.restarts === 0) {
+    out.push(
+      check(
+        'nothing was delivered twice',
+        stages.filter((s) => s.duplicates > 0).map((s) => `${s.host} at ${s.height}: ${s.duplicates}`),
+        'no duplicate at any host',
+      ),
+    )
+  }
+  return out
+}
