@@ -5,14 +5,14 @@
 #include <functional>
 #include <memory>
 
-namespace gonka::cpu {
+#include "cpu_limit.hpp"
 
-// Processors this process may use: its affinity mask, further limited by the cgroup's CPU quota (rounded up). >= 1.
-uint32_t usable_cpus();
+namespace gonka::cpu {
 
 class thread_pool {
  public:
-  // threads counts the calling thread too: a pool of 1 starts no thread. 0 means usable_cpus().
+  // threads counts the calling thread too: a pool of 1 starts no thread. 0 means usable_cpus(). Throws
+  // std::system_error if the threads cannot be started.
   explicit thread_pool(uint32_t threads);
   ~thread_pool();
   thread_pool(const thread_pool &) = delete;
@@ -22,7 +22,8 @@ class thread_pool {
 
   // Runs body(task, worker) for every task in [0, tasks), worker in [0, size()); returns when all are done. Tasks are
   // handed out in increasing order to whoever is free, so a body must not depend on which worker runs it. The caller is
-  // worker 0. Safe to call from several threads: calls take turns. Not from inside a body. body must not throw.
+  // worker 0. Safe to call from several threads: calls take turns. Not from inside a body. If a body throws,
+  // parallel_for throws one of the exceptions once no task is running; the other tasks may or may not have run.
   void parallel_for(uint32_t tasks, const std::function<void(uint32_t task, uint32_t worker)> &body);
 
  private:
