@@ -87,6 +87,31 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/simulate.ts'),
   },
   {
+    name: 'join',
+    summary: 'register a host at a seed, grant its warm key, announce its ML node',
+    example:
+      'gonka-miner join --seed http://node2.gonka.ai:8000 --url http://203.0.113.5:8000 --key cold.json --validator-key ... --dry-run',
+    load: () => import('./commands/join.ts'),
+  },
+  {
+    name: 'keyring',
+    summary: 'keep several keys in one encrypted file',
+    example: 'gonka-miner keyring list --file keyring.json',
+    load: () => import('./commands/keyring.ts'),
+  },
+  {
+    name: 'config',
+    summary: 'show the settings of serve and where they come from',
+    example: 'gonka-miner config print',
+    load: () => import('./commands/config.ts'),
+  },
+  {
+    name: 'service',
+    summary: 'print files that run the node as a service',
+    example: 'gonka-miner service print systemd',
+    load: () => import('./commands/service.ts'),
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for bash, zsh or fish',
     example: 'source <(gonka-miner completion bash)',

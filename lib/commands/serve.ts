@@ -21,6 +21,8 @@ const camel = (flag: string) => flag.replace(/^--/, '').replace(/-(\w)/g, (_, le
 export function addSettingOptions(command: Command): void {
   command.option('--config <file>', 'TOML or JSON file with settings (default: $GONKA_MINER_CONFIG)')
   for (const setting of settingsTable as readonly Setting[]) {
+    // Arguments can be read by every user of the machine.
+    if (setting.secret) continue
     command.option(`${flagOf(setting.key)} <value>`, setting.help)
   }
 }
