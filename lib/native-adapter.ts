@@ -36,7 +36,8 @@ interface RawTask<T> {
 }
 
 interface RawDevice {
-  report(): DeviceReport
+  readonly id: string
+  report(): RawTask<DeviceReport>
   backend(): BackendReport
   selftest(op: OpName | undefined, onResult: (result: CheckResult) => void): RawTask<CheckSummary>
   conformance(request: ConformanceRequest, onResult: (result: CheckResult) => void): RawTask<CheckSummary>
@@ -68,9 +69,11 @@ interface RawPocV2Session extends Omit<PocV2Session, 'run' | 'close'> {
 }
 
 /** What the .node file exports. */
-export interface RawAddon extends Omit<NativeApi, 'loadBackend' | 'openDevice' | 'modelDigest' | 'makeTinyModel'> {
+export interface RawAddon
+  extends Omit<NativeApi, 'loadBackend' | 'openDevice' | 'devices' | 'modelDigest' | 'makeTinyModel'> {
   modelDigest(directory: string, onProgress?: (fraction: number, step: string) => void): RawTask<string>
   makeTinyModel(request: TinyModelRequest): RawTask<TinyModelFiles>
+  devices(): RawTask<readonly DeviceReport[]>
   loadBackend(path: string): BackendReport
   openDevice(request: OpenDeviceRequest, onNotice?: (sentence: string) => void): RawTask<RawDevice>
 }
@@ -183,11 +186,10 @@ function adaptPocV2Session(raw: RawPocV2Session, forget: (session: PocV2Session)
 function adaptDevice(raw: RawDevice): NativeDevice {
   const pending = new Pending()
   const sessions = new Set<PocV1Session | PocV2Session>()
-  const { id } = raw.report()
   let closing: Promise<void> | undefined
   return {
-    id,
-    report: () => guarded(() => raw.report()),
+    id: raw.id,
+    report: () => pending.run(() => raw.report(), undefined),
     get backend() {
       return guarded(() => raw.backend())
     },
@@ -222,6 +224,7 @@ export function adaptAddon(raw: RawAddon): NativeApi {
   const failures: BackendReport[] = []
   return {
     version: () => raw.version(),
+    statusCodes: raw.statusCodes,
     cpuFeatures: () => raw.cpuFeatures(),
     candidates: () => guarded(() => raw.candidates()),
     probe: (path) => guarded(() => raw.probe(path)),
@@ -243,7 +246,7 @@ export function adaptAddon(raw: RawAddon): NativeApi {
         return failed
       }
     },
-    devices: () => guarded(() => raw.devices()),
+    devices: () => follow(() => raw.devices(), undefined),
     modelDigest: (directory, onProgress, signal) => follow(() => raw.modelDigest(directory, onProgress), signal),
     makeTinyModel: (request) => follow(() => raw.makeTinyModel(request), undefined),
     async openDevice(request) {

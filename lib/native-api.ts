@@ -111,6 +111,8 @@ export interface ConformanceRequest {
   readonly implementation?: string
   /** Also the slow cases. */
   readonly full?: boolean
+  /** Begins the command that failures print for repeating just them; "gonka-miner conformance" if absent. */
+  readonly command?: string
 }
 
 /** A problem to time; the fields of the op's problem struct that matter to speed. Operands are random. */
@@ -327,7 +329,7 @@ export interface TinyModelFiles {
 export interface NativeDevice {
   readonly id: string
   /** As devices() reports it, with the threads this handle was opened with. */
-  report(): DeviceReport
+  report(): Promise<DeviceReport>
   /** The library the device belongs to. */
   readonly backend: BackendReport
   /** Every known answer of the self-test gate on every implementation. */
@@ -387,6 +389,8 @@ export interface ProbeReport {
 
 export interface NativeApi {
   version(): NativeVersion
+  /** Codes the addon gives its errors, in the order of gk_status. */
+  readonly statusCodes: readonly string[]
   /** Library files that GONKA_BACKEND_PATH and the addon's folder name; not loaded by themselves. */
   candidates(): readonly string[]
   /** Loads a library, opens its devices and runs gemm's known answers on each, without adding it to backends(). */
@@ -400,7 +404,8 @@ export interface NativeApi {
    * in a child process first. A library that cannot serve is reported, not thrown. Loading twice is harmless.
    */
   loadBackend(path: string): BackendReport
-  devices(): readonly DeviceReport[]
+  /** Of every device; the first time, the known answers of every op are run on each. */
+  devices(): Promise<readonly DeviceReport[]>
   /**
    * Names a model by what it computes: SHA-256 over its configuration and the SHA-256 of every tensor, in hex, however the
    * tensors are spread over files. Reads all weights.

@@ -62,8 +62,8 @@ function typescriptTests() {
     .sort()
   for (const file of files) {
     if (!selected(file)) continue
-    const { status, output } = run(process.execPath, [join('dist/test', file)], {
-      env: { ...process.env, TAP_BAIL: '0', FORCE_COLOR: undefined },
+    const { status, output } = run(process.execPath, ['--expose-gc', join('dist/test', file)], {
+      env: { ...process.env, TAP_TIMEOUT: '0', FORCE_COLOR: undefined },
     })
     const summary = [...output.matchAll(/^# \{ total: (\d+)(.*) \}$/gm)].at(-1)
     const passed = Number(summary?.[2]?.match(/pass: (\d+)/)?.[1] ?? 0)

@@ -109,17 +109,19 @@ Napi::Value probe_library(const Napi::CallbackInfo &info) {
   return out;
 }
 
-// devices(): reports of every device of every loaded backend, opened for the purpose.
+// devices() -> { promise, cancel }: reports of every device of every loaded backend, opened for the purpose.
 Napi::Value devices(const Napi::CallbackInfo &info) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    Napi::Array out = Napi::Array::New(env);
+  return start_task(info.Env(), "gonka.devices", [](task_context &) -> js_result {
+    std::vector<device_facts> all;
     for (const auto &library : loaded_backends()) {
       const uint32_t count = device_count(*library, nullptr);
-      for (uint32_t index = 0; index < count; ++index)
-        out[out.Length()] = device_report(env, *device::open(library, index, {}));
+      for (uint32_t index = 0; index < count; ++index) all.push_back(gather_facts(*device::open(library, index, {})));
     }
-    return out;
+    return [all](Napi::Env env) -> Napi::Value {
+      Napi::Array out = Napi::Array::New(env);
+      for (const device_facts &facts : all) out[out.Length()] = to_report(env, facts);
+      return out;
+    };
   });
 }
 

@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include "conformance.hpp"
 #include "convert.hpp"
 #include "cpu_peak.hpp"
 #include "selftest.hpp"
@@ -7,25 +8,6 @@
 
 namespace gonka::addon {
 namespace {
-
-Napi::Object implementations_of(Napi::Env env, device &d) {
-  Napi::Object out = Napi::Object::New(env);
-  for (const op_spec *spec : all_ops()) {
-    const auto list = d.implementations(spec->op);
-    if (list.empty()) continue;
-    Napi::Array rows = Napi::Array::New(env);
-    for (const implementation_status &i : list) {
-      Napi::Object row = Napi::Object::New(env);
-      row["name"] = i.name;
-      row["accepted"] = Napi::Boolean::New(env, i.accepted);
-      row["reason"] = i.reason;
-      row["disabled"] = Napi::Boolean::New(env, i.disabled);
-      rows[rows.Length()] = row;
-    }
-    out[spec->name] = rows;
-  }
-  return out;
-}
 
 struct tally {
   uint32_t passed = 0, failed = 0, skipped = 0;
@@ -37,6 +19,14 @@ Napi::Value to_js(Napi::Env env, const tally &t) {
   out["failed"] = t.failed;
   out["skipped"] = t.skipped;
   return out;
+}
+
+constexpr const char *k_status_names[] = {"pass", "fail", "skip"};  // by check_status
+
+const op_spec *to_op(Napi::Env env, const std::string &name) {
+  const op_spec *spec = find_op(name);
+  if (spec == nullptr) throw make_error(env, GK_INVALID_ARGUMENT, "unknown op '" + name + "'");
+  return spec;
 }
 
 struct check_row {
@@ -79,11 +69,22 @@ device_turn::~device_turn() {
   device_.turn.unlock();
 }
 
-Napi::Object device_report(Napi::Env env, device &d) {
-  const gk_device_info info = d.current_info();
+device_facts gather_facts(device &d) {
+  device_facts facts;
+  facts.id = d.id();
+  facts.backend = d.library().table->name;
+  facts.info = d.current_info();
+  for (const op_spec *spec : all_ops())
+    if (auto list = d.implementations(spec->op); !list.empty())
+      facts.implementations.emplace_back(spec->name, std::move(list));
+  return facts;
+}
+
+Napi::Object to_report(Napi::Env env, const device_facts &facts) {
+  const gk_device_info &info = facts.info;
   Napi::Object out = Napi::Object::New(env);
-  out["id"] = d.id();
-  out["backend"] = d.library().table->name;
+  out["id"] = facts.id;
+  out["backend"] = facts.backend;
   out["name"] = info.name;
   out["arch"] = info.arch;
   out["driver"] = info.driver;
@@ -100,18 +101,31 @@ Napi::Object device_report(Napi::Env env, device &d) {
     formats[i] = format;
   }
   out["formats"] = formats;
-  out["implementations"] = implementations_of(env, d);
+  Napi::Object implementations = Napi::Object::New(env);
+  for (const auto &[op, list] : facts.implementations) {
+    Napi::Array rows = Napi::Array::New(env);
+    for (const implementation_status &i : list) {
+      Napi::Object row = Napi::Object::New(env);
+      row["name"] = i.name;
+      row["accepted"] = Napi::Boolean::New(env, i.accepted);
+      row["reason"] = i.reason;
+      row["disabled"] = Napi::Boolean::New(env, i.disabled);
+      rows[rows.Length()] = row;
+    }
+    implementations[op] = rows;
+  }
+  out["implementations"] = implementations;
   return out;
 }
 
 void device_wrap::define(Napi::Env env, Napi::Object) {
   Napi::Function constructor = DefineClass(
       env, "Device",
-      {InstanceMethod("report", &device_wrap::report), InstanceMethod("backend", &device_wrap::backend),
-       InstanceMethod("selftest", &device_wrap::selftest), InstanceMethod("bench", &device_wrap::bench),
-       InstanceMethod("cpuPeak", &device_wrap::cpu_peak), InstanceMethod("pocV1Open", &device_wrap::poc_v1_open),
-       InstanceMethod("pocV2Open", &device_wrap::poc_v2_open), InstanceMethod("fallbacks", &device_wrap::fallbacks),
-       InstanceMethod("close", &device_wrap::close)});
+      {InstanceMethod("report", &device_wrap::report), InstanceMethod("conformance", &device_wrap::conformance),
+       InstanceMethod("backend", &device_wrap::backend), InstanceMethod("selftest", &device_wrap::selftest),
+       InstanceMethod("bench", &device_wrap::bench), InstanceMethod("cpuPeak", &device_wrap::cpu_peak),
+       InstanceMethod("pocV1Open", &device_wrap::poc_v1_open), InstanceMethod("pocV2Open", &device_wrap::poc_v2_open),
+       InstanceMethod("fallbacks", &device_wrap::fallbacks), InstanceMethod("close", &device_wrap::close)});
   env.GetInstanceData<environment>()->device_class = Napi::Persistent(constructor);
 }
 
@@ -119,6 +133,7 @@ device_wrap::device_wrap(const Napi::CallbackInfo &info) : Napi::ObjectWrap<devi
   if (info.Length() != 1 || !info[0].IsExternal())
     throw type_error(info.Env(), "Device", "to be made by openDevice", info[0]);
   device_ = *info[0].As<Napi::External<std::shared_ptr<open_device>>>().Data();
+  info.This().As<Napi::Object>()["id"] = device_->handle->id();
 }
 
 Napi::Value device_wrap::create(Napi::Env env, std::shared_ptr<open_device> device) {
@@ -132,7 +147,11 @@ std::shared_ptr<open_device> device_wrap::device_or_throw(Napi::Env env) const {
 }
 
 Napi::Value device_wrap::report(const Napi::CallbackInfo &info) {
-  return device_report(info.Env(), *device_or_throw(info.Env())->handle);
+  auto device = device_or_throw(info.Env());
+  return start_task(info.Env(), "gonka.report", [device](task_context &ctx) -> js_result {
+    const device_turn turn(*device, ctx);
+    return [facts = gather_facts(*device->handle)](Napi::Env env) { return to_report(env, facts); };
+  });
 }
 
 Napi::Value device_wrap::backend(const Napi::CallbackInfo &info) {
@@ -143,11 +162,7 @@ Napi::Value device_wrap::backend(const Napi::CallbackInfo &info) {
 Napi::Value device_wrap::selftest(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
   const op_spec *only = nullptr;
-  if (info[0].IsString()) {
-    const std::string name = info[0].As<Napi::String>().Utf8Value();
-    only = find_op(name);
-    if (only == nullptr) throw make_error(env, GK_INVALID_ARGUMENT, "unknown op '" + name + "'");
-  }
+  if (info[0].IsString()) only = to_op(env, info[0].As<Napi::String>().Utf8Value());
   const shared_function on_result(info[1]);
   auto device = device_or_throw(env);
   return start_task(env, "gonka.selftest",
@@ -175,6 +190,39 @@ Napi::Value device_wrap::selftest(const Napi::CallbackInfo &info) {
                           post_row(ctx, on_result, row);
                         }
                       }
+                      return [counts](Napi::Env e) { return to_js(e, counts); };
+                    },
+                    {on_result});
+}
+
+// conformance({ op?, implementation?, full? }, onResult)
+Napi::Value device_wrap::conformance(const Napi::CallbackInfo &info) {
+  const Napi::Env env = info.Env();
+  const Napi::Object request = to_object(info[0], "conformance");
+  conformance_options options;
+  if (has(request, "op")) options.op = to_op(env, get_string(request, "op"))->op;
+  options.implementation = optional_string(request, "implementation", "");
+  options.full = has(request, "full") && get_bool(request, "full");
+  options.command = optional_string(request, "command", options.command);
+  const shared_function on_result(info[1]);
+  auto device = device_or_throw(env);
+  return start_task(env, "gonka.conformance",
+                    [device, options, on_result](task_context &ctx) -> js_result {
+                      const device_turn turn(*device, ctx);
+                      const conformance_summary summary = run_conformance(
+                          *device->handle, options,
+                          [&](const check_result &r) {
+                            check_row row{find_op(r.op)->name, r.implementation, r.name,
+                                          k_status_names[size_t(r.status)], r.detail};
+                            if (r.measured) {
+                              row.aggregate_error = r.aggregate_error;
+                              row.element_error = r.element_error;
+                            }
+                            post_row(ctx, on_result, row);
+                          },
+                          &ctx.cancelled());
+                      if (summary.cancelled) throw status_error(GK_CANCELLED, "cancelled");
+                      const tally counts{uint32_t(summary.passed), uint32_t(summary.failed), uint32_t(summary.skipped)};
                       return [counts](Napi::Env e) { return to_js(e, counts); };
                     },
                     {on_result});

@@ -31,6 +31,7 @@ poc_v1::params to_params(const Napi::Object &from) {
 struct open_session {
   std::shared_ptr<open_device> device;
   std::unique_ptr<poc_v1::session> session;
+  std::string implementations;
 };
 
 class poc_v1_wrap : public Napi::ObjectWrap<poc_v1_wrap> {
@@ -45,7 +46,7 @@ class poc_v1_wrap : public Napi::ObjectWrap<poc_v1_wrap> {
     self["memoryBytes"] = double(s.memory_bytes());
     self["initSeconds"] = s.init_seconds();
     self["compute"] = dtype_name(s.activation_type());
-    self["implementation"] = s.implementations();
+    self["implementation"] = session_->implementations;
     self["defaultBatch"] = double(s.default_batch());
   }
 
@@ -161,6 +162,7 @@ Napi::Value open_poc_v1(Napi::Env env, std::shared_ptr<open_device> device, cons
         auto opened = std::make_shared<open_session>();
         opened->device = device;
         opened->session = std::make_unique<poc_v1::session>(device->handle, params, block_hash, options);
+        opened->implementations = opened->session->implementations();
         return [opened](Napi::Env e) mutable -> Napi::Value {
           return e.GetInstanceData<environment>()->poc_v1_class.New(
               {Napi::External<std::shared_ptr<open_session>>::New(e, &opened)});

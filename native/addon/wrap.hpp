@@ -79,7 +79,14 @@ Napi::Value start_make_tiny(const Napi::CallbackInfo &info);
 // { promise: Promise<BenchResult>, cancel }.
 Napi::Value start_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request);
 
-Napi::Object device_report(Napi::Env env, device &d);
+// What DeviceReport tells, gathered off the JS thread: the first time it runs the self-test gate of every op.
+struct device_facts {
+  std::string id, backend;
+  gk_device_info info{};
+  std::vector<std::pair<const char *, std::vector<implementation_status>>> implementations;  // by op name
+};
+device_facts gather_facts(device &d);
+Napi::Object to_report(Napi::Env env, const device_facts &facts);
 Napi::Object backend_report(Napi::Env env, const backend_library &library);
 
 }  // namespace gonka::addon

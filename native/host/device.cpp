@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdio>
+#include <map>
 #include <mutex>
 #include <shared_mutex>
+#include <tuple>
 #include <unordered_map>
 
 #include "backend.hpp"
@@ -47,12 +50,43 @@ bool is_cpu(const backend_library &library) {
   return library.table == &cpu::backend();
 }
 
-// Large enough to be typical, never run: only asked about.
-const op_case *representative_case(gk_op op) {
-  for (const uint32_t use : {uint32_t(use_bench), uint32_t(use_conformance), ~0u})
-    for (const op_case &test : cases_of(op))
-      if ((test.uses & use) != 0) return &test;
+// A problem to ask implementations about, never run: the op's first known answer. Built once; callers work on a copy of
+// the op's struct.
+const built_case *representative_case(gk_op op) {
+  static std::mutex mutex;
+  static std::map<gk_op, built_case> built;
+  const std::lock_guard lock(mutex);
+  if (const auto found = built.find(op); found != built.end()) return &found->second;
+  for (const op_case &test : cases_of(op))
+    if ((test.uses & use_selftest) != 0) return &built.emplace(op, test.build(test)).first->second;
   return nullptr;
+}
+
+// Outcomes of the self-test in this process. They belong to the library's code and the device it drives, so opening a
+// device again does not ask again.
+class tested_devices {
+ public:
+  std::vector<tested_implementation> test(const gk_backend &table, gk_device *handle, uint32_t index,
+                                          const op_spec &spec) {
+    const key k{&table, index, spec.op};
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = outcomes_.find(k); found != outcomes_.end()) return found->second;
+    }
+    auto outcome = self_test(table, handle, spec);
+    const std::lock_guard lock(mutex_);
+    return outcomes_.insert_or_assign(k, std::move(outcome)).first->second;
+  }
+
+ private:
+  using key = std::tuple<const gk_backend *, uint32_t, gk_op>;
+  std::mutex mutex_;
+  std::map<key, std::vector<tested_implementation>> outcomes_;
+};
+
+tested_devices &process_outcomes() {
+  static tested_devices outcomes;
+  return outcomes;
 }
 
 template <size_t N>
@@ -240,6 +274,7 @@ std::shared_ptr<device> device::open(std::shared_ptr<const backend_library> libr
   std::shared_ptr<device> d(new device);
   d->state_ = std::make_unique<state>();
   d->library_ = std::move(library);
+  d->index_ = index;
   d->id_ = std::string(table.name) + ":" + std::to_string(index);
   error_report err;
   gk_device_options request{};
@@ -295,7 +330,7 @@ void device::ensure_tested(gk_op op) {
   if (s.tested.load(std::memory_order_acquire)) return;
   const std::lock_guard lock(s.testing);
   if (s.tested.load(std::memory_order_relaxed)) return;
-  s.implementations = self_test(*library_->table, handle_, *spec);
+  s.implementations = process_outcomes().test(*library_->table, handle_, index_, *spec);
   for (const tested_implementation &t : s.implementations) {
     if (!t.disabled) continue;
     s.any_disabled = true;
@@ -316,11 +351,12 @@ std::vector<implementation_status> device::implementations(gk_op op) {
     status.known_answers = t.passed;
     status.disabled = t.disabled;
     if (t.disabled) status.reason = t.reason;
-    if (const op_case *test = representative_case(op); test != nullptr && !t.disabled) {
-      built_case problem = test->build(*test);
-      const chosen_implementation choice(problem.problem.get(), t.index);
+    if (const built_case *typical = representative_case(op); typical != nullptr && !t.disabled) {
+      const auto *bytes = static_cast<const std::byte *>(typical->problem.get());
+      std::vector<std::byte> problem(bytes, bytes + spec.problem_size);
+      const chosen_implementation choice(problem.data(), t.index);
       error_report err;
-      const gk_status answer = library_->table->run(stream.get(), op, problem.problem.get(), 1, &err);
+      const gk_status answer = library_->table->run(stream.get(), op, problem.data(), 1, &err);
       status.accepted = answer == GK_OK;
       if (!status.accepted) status.reason = err.text(answer);
     }

@@ -143,6 +143,7 @@ class device : public std::enable_shared_from_this<device> {
   struct state;
   std::shared_ptr<const backend_library> library_;
   gk_device *handle_ = nullptr;
+  uint32_t index_ = 0;
   gk_device_info info_{};
   std::string id_;
   std::unique_ptr<state> state_;
