@@ -47,8 +47,8 @@ struct nonce_result {
 struct run_request {
   uint64_t first_nonce = 0, nonce_count = 0;
   uint64_t nonce_step = 1;  // several devices share a range by starting apart and stepping over each other's nonces
-  const std::atomic<bool> *cancel = nullptr;                 // looked at before every nonce
-  std::function<bool(const nonce_result &result)> on_nonce;  // on the calling thread; false stops the run
+  const std::atomic<bool> *cancel = nullptr;                      // looked at before every nonce
+  std::function<bool(const nonce_result &result)> on_nonce = {};  // on the calling thread; false stops the run
 };
 
 struct run_stats {
