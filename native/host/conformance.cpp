@@ -14,7 +14,7 @@ constexpr const char *k_automatic = "automatic";
 
 struct passed_case {
   const op_case *test;
-  size_t size;                  // of its data
+  double cost;                  // of calling it: bytes and operations
   std::vector<uint32_t> types;  // of its operands
 };
 
@@ -111,7 +111,7 @@ class op_suite {
       return k_skipped;
     }
     p.accepted_any = true;
-    passed_case done{&test, size_of(want(test).problem), {}};
+    passed_case done{&test, double(size_of(want(test).problem)) + plain_operations(spec_, want(test).problem), {}};
     for (size_t i = 0; i < want(test).problem.operands.size(); ++i)
       done.types.push_back(want(test).problem.present[i] ? want(test).problem.operands[i].dtype : 0);
     p.passed.push_back(std::move(done));
@@ -125,7 +125,7 @@ class op_suite {
     std::vector<passed_case> candidates = plain_[i].passed;
     if (candidates.empty()) return;
     std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const passed_case &a, const passed_case &b) { return a.size < b.size; });
+                     [](const passed_case &a, const passed_case &b) { return a.cost < b.cost; });
     try {
       std::vector<known_variants> chosen;
       std::vector<std::vector<uint32_t>> covered;

@@ -54,6 +54,9 @@ struct known_variant {
 
 using known_variants = std::vector<known_variant>;
 
+// The work of a problem in instructions of a plain implementation, roughly.
+double plain_operations(const op_spec &spec, const built_case &problem);
+
 // test with several seeds through one implementation. *fault receives why one of them is wrong.
 known_variants run_variants(conformance_run &run, const op_spec &spec, const tested_implementation &t,
                             const op_case &test, std::string *fault);
