@@ -55,7 +55,9 @@ constexpr gemm_kernel k_kernel = {.layout = k_layout_16x1,
                                   .tile = k_tiles<widening<lanes, BType>>,
                                   .pack_a = pack_a_f32<lanes>,
                                   .pack_b = pack_b < BType == GK_F32 ? 4 : 2 >,
-                                  .finish = finish_f32<lanes>};
+                                  .finish = finish_f32<lanes>,
+                                  .widen_b = BType == GK_F32 ? nullptr : widen_panel<widening<lanes, BType>>,
+                                  .wide_tile = BType == GK_F32 ? nullptr : k_tiles<widening<lanes, GK_F32>>};
 
 constexpr gemm_kernel k_i8_kernel = {.layout = k_layout_16x2,
                                      .max_rows = 6,
@@ -66,7 +68,9 @@ constexpr gemm_kernel k_i8_kernel = {.layout = k_layout_16x2,
                                      .tile = k_tiles<i8_product>,
                                      .pack_a = pack_a_i8,
                                      .pack_b = pack_b<1>,
-                                     .finish = finish_i32<lanes>};
+                                     .finish = finish_i32<lanes>,
+                                     .widen_b = nullptr,
+                                     .wide_tile = nullptr};
 
 bool is_float(uint32_t type) {
   return type == GK_F32 || type == GK_F16 || type == GK_BF16;

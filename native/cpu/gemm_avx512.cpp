@@ -34,7 +34,9 @@ constexpr gemm_kernel k_kernel = {.layout = k_layout_32x1,
                                   .tile = k_tiles<BType>,
                                   .pack_a = pack_a_f32<lanes>,
                                   .pack_b = pack_b < BType == GK_F32 ? 4 : 2 >,
-                                  .finish = finish_f32<lanes>};
+                                  .finish = finish_f32<lanes>,
+                                  .widen_b = BType == GK_F32 ? nullptr : widen_panel<widening<lanes, BType>>,
+                                  .wide_tile = BType == GK_F32 ? nullptr : k_tiles<GK_F32>};
 
 bool is_float(uint32_t type) {
   return type == GK_F32 || type == GK_F16 || type == GK_BF16;

@@ -41,7 +41,9 @@ constexpr gemm_kernel k_kernel = {.layout = k_layout_32x2,
                                   .tile = k_tiles,
                                   .pack_a = pack_a,
                                   .pack_b = pack_b,
-                                  .finish = finish_f32<lanes>};
+                                  .finish = finish_f32<lanes>,
+                                  .widen_b = nullptr,
+                                  .wide_tile = nullptr};
 
 }  // namespace
 

@@ -46,7 +46,9 @@ constexpr gemm_kernel k_kernel = {.layout = k_layout_32x4_offset,
                                   .tile = k_tiles,
                                   .pack_a = pack_a,
                                   .pack_b = pack_b,
-                                  .finish = finish_i32<lanes>};
+                                  .finish = finish_i32<lanes>,
+                                  .widen_b = nullptr,
+                                  .wide_tile = nullptr};
 
 }  // namespace
 

@@ -12,6 +12,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <vector>
 
 #include "workspace.hpp"
 
@@ -23,11 +25,14 @@ namespace gonka::cpu {
 namespace {
 
 constexpr int64_t k_block_steps = 512;
-constexpr int64_t k_block_panels = 20;        // row panels of a task if B is packed: 280 rows x 2 kB = 560 kB of L2
-constexpr int64_t k_block_panels_plain = 40;  // if B is packed on the fly, each panel once per task
+constexpr int64_t k_block_panels = 12;  // row panels of a task: two such A blocks, 2 x 344 kB, share L2
+constexpr int64_t k_widen_panels = 3;   // from so many row panels on, f16 and bf16 panels are widened beforehand
+constexpr uint64_t k_packed_b_bytes = 32 << 20;  // of a plain B that is packed in one go
 constexpr int64_t k_task_b_panels = 4;
 constexpr int64_t k_packed_a_bytes = 16 << 20;  // a chunk of A; stays in L3
-constexpr double k_serial_flops = 4e6;          // below, waking another thread costs more than it brings
+// How far before its use a streamed B panel is asked for.
+constexpr uint64_t k_stream_bytes = 2048;
+constexpr double k_serial_flops = 4e6;  // below, waking another thread costs more than it brings
 
 struct plan {
   const gemm_kernel &kernel;
@@ -38,7 +43,7 @@ struct plan {
   int64_t steps;  // of all of k
   int64_t b_panels;
   uint64_t a_panel_units, tile_bytes;
-  uint64_t packed_panel_bytes;
+  uint64_t packed_panel_bytes, block_bytes;  // of a whole B panel, of one k block of it
 
   int64_t rows = 0, first_row = 0;  // of the chunk
   int64_t row_panels = 0;
@@ -90,28 +95,73 @@ void finish_tile(const plan &w, int64_t row_panel, int64_t b_panel, const std::b
   w.kernel.finish(tile, out);
 }
 
+// Asks for the lines of D (and C) that a tile will leave to, while its last block is still being multiplied.
+void prefetch_outputs(const plan &w, int64_t row_panel, int64_t b_panel) {
+  const uint64_t size = dtype_size(w.p.d_type);
+  const int64_t outputs = panel_outputs(w.kernel, w.pair), column = b_panel * outputs;
+  const uint64_t bytes = uint64_t(std::min(outputs, w.p.n - column)) * size;
+  const uint64_t row = uint64_t(w.first_row + w.panel_row(row_panel));
+  for (uint64_t r = row; r < row + uint64_t(w.panel_rows(row_panel)); ++r)
+    for (uint64_t byte = 0; byte < bytes; byte += 64) {
+      __builtin_prefetch(w.d + (r * uint64_t(w.p.ldd) + uint64_t(column)) * size + byte, 1);
+      if (w.p.beta != 0) __builtin_prefetch(w.c + (r * uint64_t(w.p.ldc) + uint64_t(column)) * size + byte);
+    }
+}
+
 // Row panels [row_begin, row_end) x B panels [b_begin, b_end). scratch: tiles, then room for a block of a B panel.
 void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin, int64_t b_end, std::byte *scratch) {
   const uint64_t step_bytes = uint64_t(w.kernel.columns * w.kernel.b_unit);
+  const int64_t row_count = row_end - row_begin;
   std::byte *tiles = scratch;
-  std::byte *on_the_fly = scratch + uint64_t((row_end - row_begin) * (b_end - b_begin)) * w.tile_bytes;
+  std::byte *on_the_fly = tiles + uint64_t(row_count * (b_end - b_begin)) * w.tile_bytes;
+  std::byte *wide = on_the_fly + w.block_bytes;
+  const bool widen = w.kernel.widen_b != nullptr && row_count >= k_widen_panels;
+  const gemm_tile_fn *tile_fn = widen ? w.kernel.wide_tile : w.kernel.tile;
+  const auto a_block = [&](int64_t row_panel, int64_t step) {
+    return w.packed_a + uint64_t(row_panel) * w.a_panel_units + uint64_t(step * w.panel_rows(row_panel));
+  };
+  const auto b_block = [&](int64_t b_panel, int64_t step) {
+    return w.b + k_packed_header + uint64_t(b_panel) * w.packed_panel_bytes + uint64_t(step) * step_bytes;
+  };
   const auto run_panel = [&](int64_t b_panel, int64_t step) {
     const int64_t count = std::min(k_block_steps, w.steps - step);
-    const std::byte *panel = on_the_fly;
-    if (w.p.b_packed != 0)
-      panel = w.b + k_packed_header + uint64_t(b_panel) * w.packed_panel_bytes + uint64_t(step) * step_bytes;
-    else
+    const bool last_step = step + count == w.steps, last_panel = b_panel + 1 == b_end;
+    const std::byte *panel = on_the_fly, *next_panel = on_the_fly;
+    if (w.p.b_packed != 0) {
+      panel = b_block(b_panel, step);
+      next_panel = !last_panel ? b_block(b_panel + 1, step)
+                   : last_step ? b_block(b_end, 0)
+                               : b_block(b_begin, step + count);
+    } else {
       pack_b_block(w, b_panel, step, count, on_the_fly);
-    for (int64_t row_panel = row_begin; row_panel < row_end; ++row_panel) {
-      const int rows = w.panel_rows(row_panel);
-      std::byte *tile =
-          tiles + uint64_t((b_panel - b_begin) * (row_end - row_begin) + row_panel - row_begin) * w.tile_bytes;
-      w.kernel.tile[rows - 1](count, w.packed_a + uint64_t(row_panel) * w.a_panel_units + uint64_t(step * rows), panel,
-                              tile, step != 0);
-      if (step + count == w.steps) finish_tile(w, row_panel, b_panel, tile);
+    }
+    const std::byte *stream = panel + k_stream_bytes;
+    const int64_t next_step = last_step ? 0 : step + count;
+    const auto b_tiles = int64_t(step_bytes / 64);  // tiles it takes to fetch a panel
+    if (widen) {
+      w.kernel.widen_b(panel, count, wide);
+      panel = wide;
+    }
+    for (int64_t row = 0; row < row_count; ++row) {
+      const int64_t row_panel = row_begin + row;
+      std::byte *tile = tiles + uint64_t((b_panel - b_begin) * row_count + row) * w.tile_bytes;
+      // While the first tiles of a B panel are at work, the next panel is fetched; under the last panel of a block (and
+      // for its first tiles the one before), the A block that comes next.
+      const std::byte *ahead = panel;
+      if (row_count == 1)
+        ahead = stream;
+      else if (row < b_tiles)
+        ahead = next_panel + uint64_t(row * count) * 64;
+      else if (last_panel)
+        ahead = reinterpret_cast<const std::byte *>(a_block(row_panel, next_step));
+      else if (b_panel + 2 == b_end && row < 2 * b_tiles)
+        ahead = reinterpret_cast<const std::byte *>(a_block(row_panel - b_tiles, next_step));
+      if (last_step) prefetch_outputs(w, row_panel, b_panel);
+      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead);
+      if (last_step) finish_tile(w, row_panel, b_panel, tile);
     }
   };
-  if (row_end - row_begin == 1) {
+  if (row_count == 1) {
     // Nothing of A to keep for the next B panel: each streams through from end to end.
     for (int64_t b_panel = b_begin; b_panel < b_end; ++b_panel)
       for (int64_t step = 0; step < w.steps; step += k_block_steps) run_panel(b_panel, step);
@@ -135,8 +185,37 @@ void run_empty(plan &w) {
 
 }  // namespace
 
+// Plain B that meets more than one block of rows is packed first, some columns of D at a time.
+static void run_packing(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers pointers, context &ctx) {
+  const bool pair = p.epilogue == GK_EPILOGUE_SWIGLU;
+  const int64_t outputs = panel_outputs(kernel, pair);
+  const int64_t panels = std::max<int64_t>(1, int64_t(k_packed_b_bytes / panel_bytes(kernel, p.k)));
+  const int64_t most = std::min(p.n, panels * outputs);
+  gk_gemm_pack pack{};
+  pack.b_type = p.b_type, pack.epilogue = p.epilogue, pack.k = p.k, pack.ldb = p.ldb, pack.n = most;
+  const workspace packed(packed_bytes(kernel, pack));
+  const uint64_t b_row = uint64_t(p.ldb) * dtype_size(p.b_type), d_size = dtype_size(p.d_type);
+  const auto at = [&](gemm_operand which, uint64_t offset) -> void * {
+    return pointers[which] == nullptr ? nullptr : static_cast<std::byte *>(pointers[which]) + offset;
+  };
+  gk_gemm part = p;
+  part.b_packed = 1;
+  for (int64_t first = 0; first < p.n; first += most) {
+    part.n = pack.n = std::min(most, p.n - first);
+    pack_weights(kernel, pack, at(k_gemm_b, uint64_t(first) * b_row), at(k_gemm_b2, uint64_t(first) * b_row),
+                 packed.data(), ctx);
+    void *part_pointers[] = {pointers[k_gemm_a], packed.data(), at(k_gemm_c, uint64_t(first) * d_size),
+                             at(k_gemm_d, uint64_t(first) * d_size)};
+    std::vector<void *> all(pointers.begin(), pointers.end());
+    std::copy(std::begin(part_pointers), std::end(part_pointers), all.begin());
+    run_blocked(kernel, part, all, ctx);
+  }
+}
+
 void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers pointers, context &ctx) {
   if (p.m == 0 || p.n == 0) return;
+  if (p.b_packed == 0 && p.k != 0 && p.m > k_block_panels * kernel.max_rows)
+    return run_packing(kernel, p, pointers, ctx);
   const auto address = [&](gemm_operand which) { return static_cast<std::byte *>(pointers[which]); };
   const bool pair = p.epilogue == GK_EPILOGUE_SWIGLU;
   const int64_t steps = (p.k + kernel.group - 1) / kernel.group;
@@ -153,7 +232,8 @@ void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers p
          .b_panels = panel_count(kernel, p.n, pair),
          .a_panel_units = uint64_t(steps * max_rows + 16 + 15) / 16 * 16,
          .tile_bytes = uint64_t(max_rows * kernel.columns) * 4,
-         .packed_panel_bytes = panel_bytes(kernel, p.k)};
+         .packed_panel_bytes = panel_bytes(kernel, p.k),
+         .block_bytes = uint64_t(std::min(k_block_steps, steps) * kernel.columns * kernel.b_unit)};
   if (p.k == 0) return run_empty(w);
 
   const uint32_t threads = gemm_op.count(&p).operations < k_serial_flops ? 1 : ctx.pool.size();
@@ -173,13 +253,11 @@ void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers p
   w.packed_a = reinterpret_cast<uint32_t *>(a_memory.data());
   w.row_sums = reinterpret_cast<int32_t *>(w.packed_a + uint64_t(most_panels) * w.a_panel_units);
 
-  const int64_t block_limit = p.b_packed != 0 ? k_block_panels : k_block_panels_plain;
-  const int64_t row_blocks = (most_panels + block_limit - 1) / block_limit;
+  const int64_t row_blocks = (most_panels + k_block_panels - 1) / k_block_panels;
   const int64_t block_panels = (most_panels + row_blocks - 1) / row_blocks;
   const int64_t task_b_panels =
       std::clamp<int64_t>(w.b_panels * row_blocks / (int64_t(threads) * 8), 1, k_task_b_panels);
-  const uint64_t block_bytes = uint64_t(std::min(k_block_steps, steps) * kernel.columns * kernel.b_unit);
-  const uint64_t scratch_bytes = uint64_t(block_panels * task_b_panels) * w.tile_bytes + block_bytes + 64;
+  const uint64_t scratch_bytes = uint64_t(block_panels * task_b_panels) * w.tile_bytes + 3 * w.block_bytes + 64;
   const uint64_t scratch_stride = (scratch_bytes + 4095) / 4096 * 4096;
   const workspace scratch(scratch_stride * threads);
 
@@ -191,7 +269,7 @@ void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers p
     const int64_t column_tasks = (w.b_panels + task_b_panels - 1) / task_b_panels;
     const int64_t row_tasks = (w.row_panels + block_panels - 1) / block_panels;
     parallel(column_tasks * row_tasks, [&](uint32_t task, uint32_t worker) {
-      const int64_t row_task = task % row_tasks, column_task = task / row_tasks;
+      const int64_t row_task = task / column_tasks, column_task = task % column_tasks;
       run_task(w, row_task * w.row_panels / row_tasks, (row_task + 1) * w.row_panels / row_tasks,
                column_task * task_b_panels, std::min(w.b_panels, (column_task + 1) * task_b_panels),
                scratch.data() + worker * scratch_stride);

@@ -15,8 +15,10 @@
 
 namespace gonka::cpu {
 
-// Adds steps of an A panel times a B panel to a tile (accumulate) or overwrites the tile with them.
-using gemm_tile_fn = void (*)(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate);
+// Adds steps of an A panel times a B panel to a tile (accumulate) or overwrites the tile with them. Meanwhile asks the
+// caches for one line per step from `ahead` on; the lines need not exist.
+using gemm_tile_fn = void (*)(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate,
+                              const void *ahead);
 
 // How a finished tile leaves for D: d = alpha * tile + beta * c, converted; or silu(alpha * left) * (alpha * right).
 // i32: d = tile - 128 * row_sums[r] + beta * c, where row_sums is not null.
@@ -45,6 +47,10 @@ struct gemm_kernel {
   // elements past k become zero.
   void (*pack_b)(const void *b, int64_t ldb, int count, int64_t k, int half, void *panel);
   void (*finish)(const void *tile, const gemm_finish &out);
+  // Both or neither: turns steps of a B panel into units of 4 bytes, and the tiles that multiply those. Pays when a
+  // block of B meets several row panels.
+  void (*widen_b)(const void *panel, int64_t steps, void *wide);
+  const gemm_tile_fn *wide_tile;
 };
 
 // The kernel of an instruction set for these operand types, or null.

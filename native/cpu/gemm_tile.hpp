@@ -13,11 +13,8 @@
 namespace gonka::cpu {
 namespace {
 
-// Bytes of B ahead of the loop to ask for: weights stream from memory when M is small.
-constexpr int64_t k_prefetch_bytes = 2048;
-
 template <class Product, int Rows>
-void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate) {
+void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate, const void *ahead) {
   using lanes = typename Product::lanes;
   using accumulator = typename Product::accumulator;
   constexpr int width = lanes::width, step_bytes = 2 * width * Product::b_unit;
@@ -25,9 +22,9 @@ void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = Product::zero();
   const auto *next = static_cast<const uint8_t *>(b);
+  const auto *soon = static_cast<const uint8_t *>(ahead);
   for (int64_t s = 0; s < steps; ++s) {
-    lanes::prefetch(next + k_prefetch_bytes);
-    if constexpr (step_bytes > 64) lanes::prefetch(next + k_prefetch_bytes + 64);
+    lanes::prefetch(soon);
     const auto left = Product::load_b(next), right = Product::load_b(next + width * Product::b_unit);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -37,6 +34,7 @@ void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool
     }
     a += Rows;
     next += step_bytes;
+    soon += 64;
   }
   auto *out = static_cast<uint8_t *>(tile);
 #pragma GCC unroll 16
@@ -91,7 +89,28 @@ struct widening : f32_accumulator<Lanes> {
   }
 };
 
+template <class Product>
+void widen_panel(const void *panel, int64_t steps, void *wide) {
+  const auto *from = static_cast<const uint8_t *>(panel);
+  auto *to = static_cast<uint8_t *>(wide);
+  for (int64_t vector = 0; vector < 2 * steps; ++vector) {
+    Product::store(to, Product::load_b(from));
+    from += Product::lanes::width * Product::b_unit;
+    to += Product::lanes::width * 4;
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------- packing
+
+// How far ahead of itself packing asks for each of its rows: too many streams for the hardware to follow.
+constexpr int64_t k_pack_ahead = 512;
+
+// The bytes of a row from `at` on, of which `left` are there.
+template <class Lanes>
+typename Lanes::i32 load_row(const uint8_t *at, int64_t left) {
+  Lanes::prefetch(at + k_pack_ahead);
+  return Lanes::load_bytes(at, left);
+}
 
 // width rows of `steps` units (of 4 bytes) to [steps][stride] units. unit(r, s): the units s .. s + width - 1 of row r.
 template <class Lanes, class Units, class Store>
@@ -117,7 +136,7 @@ void pack_a_raw(const void *a, int64_t row_bytes, int64_t used_bytes, int rows, 
   const auto *base = static_cast<const uint8_t *>(a);
   transpose_rows<Lanes>(
       rows, (used_bytes + 3) / 4,
-      [&](int r, int64_t s) { return Lanes::load_bytes(base + r * row_bytes + 4 * s, used_bytes - 4 * s); },
+      [&](int r, int64_t s) { return load_row<Lanes>(base + r * row_bytes + 4 * s, used_bytes - 4 * s); },
       [&](int64_t s, typename Lanes::i32 v) { Lanes::store_i(panel + s * rows, v); });
 }
 
@@ -146,7 +165,7 @@ void pack_b_units4(const void *b, int64_t row_bytes, int64_t used_bytes, int cou
   const auto mask = Lanes::set1_i(int32_t(flip));
   transpose_rows<Lanes>(
       count, (used_bytes + 3) / 4,
-      [&](int r, int64_t s) { return Lanes::load_bytes(base + r * row_bytes + 4 * s, used_bytes - 4 * s); },
+      [&](int r, int64_t s) { return load_row<Lanes>(base + r * row_bytes + 4 * s, used_bytes - 4 * s); },
       [&](int64_t s, typename Lanes::i32 v) { Lanes::store_i(out + s * Lanes::width * 8, Lanes::xor_i(v, mask)); });
 }
 
@@ -158,7 +177,7 @@ void pack_b_units2(const void *b, int64_t row_bytes, int64_t used_bytes, int cou
   const int64_t steps = (used_bytes + 1) / 2;
   transpose_rows<Lanes>(
       count, (steps + 1) / 2,
-      [&](int r, int64_t s) { return Lanes::load_bytes(base + r * row_bytes + 4 * s, used_bytes - 4 * s); },
+      [&](int r, int64_t s) { return load_row<Lanes>(base + r * row_bytes + 4 * s, used_bytes - 4 * s); },
       [&](int64_t s, typename Lanes::i32 v) {
         Lanes::store_low16(out + 2 * s * Lanes::width * 4, v);
         if (2 * s + 1 < steps) Lanes::store_high16(out + (2 * s + 1) * Lanes::width * 4, v);
@@ -199,12 +218,24 @@ typename Lanes::f32 load_elements(const void *base, int64_t index, int n) {
 
 template <class Lanes, uint32_t Type>
 void store_elements(void *base, int64_t index, typename Lanes::f32 v, int n) {
-  if constexpr (Type == GK_F32)
-    Lanes::store_f32(static_cast<float *>(base) + index, v, n);
-  else if constexpr (Type == GK_F16)
+  if constexpr (Type == GK_F32) {
+    float *at = static_cast<float *>(base) + index;
+    n == Lanes::width ? Lanes::store(at, v) : Lanes::store_f32(at, v, n);
+  } else if constexpr (Type == GK_F16)
     Lanes::store_f16(static_cast<uint16_t *>(base) + index, v, n);
   else
     Lanes::store_bf16(static_cast<uint16_t *>(base) + index, v, n);
+}
+
+template <uint32_t Type>
+constexpr int dtype_bytes = Type == GK_F32 ? 4 : 2;
+
+// Rows of D lie far apart, in L2 at best: each is asked for a few rows before its turn.
+template <class Lanes>
+void prefetch_row(const gemm_finish &out, int row, int element_bytes) {
+  const auto *at = static_cast<const uint8_t *>(out.d) + row * out.ldd * element_bytes;
+  Lanes::prefetch(at);
+  Lanes::prefetch(at + 64);
 }
 
 template <class Lanes, uint32_t Type>
@@ -213,6 +244,7 @@ void finish_as(const float *tile, const gemm_finish &out) {
   const auto alpha = Lanes::set1(out.alpha), beta = Lanes::set1(out.beta);
   for (int r = 0; r < out.rows; ++r) {
     const float *row = tile + r * 2 * width;
+    prefetch_row<Lanes>(out, r + 4, dtype_bytes<Type>);
     if (out.pair) {
       const auto gate = Lanes::mul(alpha, Lanes::load(row)), up = Lanes::mul(alpha, Lanes::load(row + width));
       store_elements<Lanes, Type>(out.d, r * out.ldd, Lanes::mul(silu<Lanes>(gate), up), out.columns);
@@ -243,13 +275,15 @@ void finish_i32(const void *tile, const gemm_finish &out) {
   constexpr int width = Lanes::width;
   const auto *values = static_cast<const int32_t *>(tile);
   for (int r = 0; r < out.rows; ++r) {
+    prefetch_row<Lanes>(out, r + 4, 4);
     const uint32_t offset = out.row_sums == nullptr ? 0 : uint32_t(out.row_sums[r]) * 128u;
     for (int begin = 0; begin < out.columns; begin += width) {
       const int n = out.columns - begin < width ? out.columns - begin : width;
       auto v = Lanes::sub_i(Lanes::load_i(values + r * 2 * width + begin), Lanes::set1_i(int32_t(offset)));
       if (out.c != nullptr)
         v = Lanes::add_i(v, Lanes::load_i32(static_cast<const int32_t *>(out.c) + r * out.ldc + begin, n));
-      Lanes::store_i32(static_cast<int32_t *>(out.d) + r * out.ldd + begin, v, n);
+      int32_t *at = static_cast<int32_t *>(out.d) + r * out.ldd + begin;
+      n == width ? Lanes::store_i(at, v) : Lanes::store_i32(at, v, n);
     }
   }
 }
