@@ -56,6 +56,8 @@ export interface RunningNode {
   readonly url: string
   readonly inferenceUrl: string | undefined
   readonly context: NodeContext
+  /** The management server, for requests without a socket. */
+  readonly management: Server
   /** Applies settings that may change while running. */
   reconfigure(settings: Settings): void
   close(): Promise<void>
@@ -389,6 +391,7 @@ async function open(
     url,
     inferenceUrl,
     context,
+    management,
     reconfigure(changed) {
       outbox.configure(outboxSettings(changed))
       authorisation.setToken(changed['listen.token'] === '' ? undefined : changed['listen.token'])
