@@ -163,6 +163,7 @@ async function commandTree(io: Io, run: Run, complete: (name: string) => boolean
   const program = new Command('gonka-miner')
     .description('Benchmark AI hardware, join the Gonka network with it, and prove the compute to anyone.')
     .version(packageVersion())
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.out.write(text),

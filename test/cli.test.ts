@@ -147,7 +147,7 @@ t.test('completion scripts', async (t) => {
       ],
       { encoding: 'utf8' },
     ).stdout.trim()
-  t.equal(complete('ke'), 'keys')
+  t.equal(complete('dem'), 'demo')
   t.equal(complete('keys', 'c'), 'create')
   t.equal(complete('keys', 'show', '--k'), '--key')
   t.match((await run(['completion', 'zsh'])).out, /'create:make a key/)

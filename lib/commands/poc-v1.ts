@@ -30,7 +30,7 @@ export const parseRTarget = decimal('a number above 0, at most 2', (value) => va
 
 export function definePocV1(command: Command, run: Run): void {
   withDeviceOptions(command)
-    // So that the options of a subcommand are its own; for the same reason none here can be marked as required.
+    // Options of the subcommand are its own; marked as required, those here would be demanded of it as well.
     .enablePositionalOptions()
     .option('--params <set>', 'default, v1, v2 or a JSON file', 'default')
     .option('--block-hash <text>', 'any text; hashed into every seed (required)')
