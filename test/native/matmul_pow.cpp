@@ -142,6 +142,28 @@ void check_agreement(uint64_t tiles) {
   std::printf("folds of %llu tiles agree\n", static_cast<unsigned long long>(compared));
 }
 
+// B too large for one block of columns (16 tiles at this k with VNNI, 8 with AVX2): tiles of every block are right.
+void check_column_blocks() {
+  job j;
+  j.m = 64, j.n = 17 * 64, j.k = 65536;
+  j.target.fill(0xff);
+  test::cpu_stream on(2);
+  const sha256_digest seed = sha256_of("column blocks");
+  std::vector<int8_t> a(size_t(64) * j.k), b(a.size());
+  std::vector<int32_t> tile(4096);
+  pow_operand_rows(pow_seed_of(seed, 'A'), j.profile, 0, 64, j.k, a.data());
+  const uint32_t count = uint32_t(cpu::implementations(GK_OP_MATMUL_POW).size());
+  std::vector<result> results(count);
+  for (uint32_t index = 1; index < count; ++index)  // the last is the reference
+    if (!run(index, j, seed, results[index - 1], on)) results[index - 1].folds.clear();
+  for (const uint32_t bj : {0u, 7u, 8u, 15u, 16u}) {
+    pow_operand_rows(pow_seed_of(seed, 'B'), j.profile, bj * 64, 64, j.k, b.data());
+    pow_tile_product(a.data(), b.data(), j.k, tile.data());
+    for (const result &got : results)
+      if (!got.folds.empty()) CHECK_EQ(got.folds[bj], pow_fold(tile.data()));
+  }
+}
+
 // Hits and folds, which the case runner does not see, of every case and implementation.
 void check_host_results(uint32_t uses) {
   const op_spec &spec = *find_op(uint32_t(GK_OP_MATMUL_POW));
@@ -199,6 +221,7 @@ int main() {
   const uint32_t uses = use_selftest | use_conformance | (full ? uint32_t(use_full) : 0);
   CHECK_EQ(test::run_cases(GK_OP_MATMUL_POW, uses), 0);
   check_host_results(uses);
+  check_column_blocks();
   check_agreement(full ? 1000000 : 100000);
   return check_summary();
 }
