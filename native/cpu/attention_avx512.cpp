@@ -9,7 +9,14 @@ uint64_t attention_scratch_avx512(const gk_attention &p, const attention_plan &p
 
 void attention_task_avx512(const gk_attention &p, void *const *pointers, const attention_plan &plan,
                            const attention_task &task, void *scratch) {
-  run_task<f32_avx512>(p, pointers, plan, task, scratch);
+  switch (p.qkv_type) {
+    case GK_F32:
+      return run_task<f32_avx512, GK_F32>(p, pointers, plan, task, scratch);
+    case GK_F16:
+      return run_task<f32_avx512, GK_F16>(p, pointers, plan, task, scratch);
+    default:
+      return run_task<f32_avx512, GK_BF16>(p, pointers, plan, task, scratch);
+  }
 }
 
 }  // namespace gonka::cpu

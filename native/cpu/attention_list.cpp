@@ -20,16 +20,24 @@ using task_function = void (*)(const gk_attention &, void *const *, const attent
 // idle.
 constexpr int64_t k_task_rows = 384, k_least_task_rows = 96;
 
+// Short sequences: one task does heads up to this many multiply-adds, some 10 microseconds.
+constexpr double k_least_task_work = 1 << 19;
+
 std::vector<attention_task> cut(const gk_attention &p, int64_t task_rows) {
   std::vector<attention_task> tasks;
   const int64_t group = p.num_heads / p.num_heads_kv;
   for (uint32_t b = 0; b < p.batch; ++b) {
     const int64_t rows = (p.cu_seqlens_q[b + 1] - p.cu_seqlens_q[b]) * group;
+    const int64_t keys = p.cu_seqlens_k[b + 1] - p.cu_seqlens_k[b];
     const int64_t pieces = (rows + task_rows - 1) / task_rows;
-    for (int32_t h = 0; h < p.num_heads_kv; ++h)
+    const double head_work = 2.0 * double(rows) * double(keys + 1) * p.head_dim;
+    const int32_t heads =
+        pieces == 1 ? int32_t(std::clamp(k_least_task_work / head_work, 1.0, double(p.num_heads_kv))) : 1;
+    for (int32_t h = 0; h < p.num_heads_kv; h += heads)
       // The last rows see the most keys: first, so that no thread starts on them when the others are done.
       for (int64_t i = pieces - 1; i >= 0; --i)
-        tasks.push_back({b, h, i * task_rows, std::min(rows, (i + 1) * task_rows)});
+        tasks.push_back(
+            {b, h, std::min(p.num_heads_kv, h + heads), i * task_rows, std::min(rows, (i + 1) * task_rows)});
   }
   return tasks;
 }
@@ -48,8 +56,7 @@ void run_blocked(const gk_attention &p, operand_pointers pointers, context &ctx,
     plan.rows = std::max(plan.rows, task.row_end - task.row_begin);
     keys = std::max(keys, p.cu_seqlens_k[task.sequence + 1] - p.cu_seqlens_k[task.sequence]);
   }
-  const int64_t most = p.head_dim <= 128 ? k_attention_block_keys : k_attention_block_keys / 2;
-  plan.block_keys = std::min(most, (keys + 31) / 32 * 32);
+  plan.block_keys = std::min<int64_t>(k_attention_block_keys, (keys + 31) / 32 * 32);
 
   const uint64_t stride = (scratch_bytes(p, plan) + 127) / 64 * 64;
   const std::unique_ptr<char, void (*)(void *)> memory(

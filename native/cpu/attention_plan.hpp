@@ -1,9 +1,9 @@
 // How attention is cut into tasks, shared by its blocked implementations.
 //
-// A task is one kv head of one sequence and a run of rows. A row is a query token with one of the query heads that read
-// this kv head: row = token * group + head within the group, so that all rows of a task share keys and values and their
-// visible keys only grow. Every row sees the keys in the same blocks and the same order whatever the cut, so results do
-// not depend on it.
+// A task is a run of rows of one sequence, for one or several kv heads, which it does one after the other. A row is a
+// query token with one of the query heads that read the kv head: row = token * group + head within the group, so that
+// all rows share keys and values and their visible keys only grow. Every row sees the keys in the same blocks and the
+// same order whatever the cut, so results do not depend on it.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,11 @@
 
 namespace gonka::cpu {
 
-constexpr int k_attention_block_keys = 256;  // most keys between two visits to the output rows
+constexpr int k_attention_block_keys = 128;  // most keys between two visits to the output rows
 
 struct attention_task {
   uint32_t sequence;
-  int32_t head_kv;
+  int32_t head_begin, head_end;  // kv heads
   int64_t row_begin, row_end;
 };
 

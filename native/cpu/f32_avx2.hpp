@@ -18,6 +18,7 @@ struct f32_avx2 {
   using reg = __m256;
   static constexpr int width = 8;
   static constexpr int registers = 16;
+  static constexpr bool pairs = false;  // dot takes one element per lane
 
   static reg zero() { return _mm256_setzero_ps(); }
   static reg set1(float f) { return _mm256_set1_ps(f); }
@@ -29,8 +30,9 @@ struct f32_avx2 {
   static reg div(reg a, reg b) { return _mm256_div_ps(a, b); }
   static reg fma(reg a, reg b, reg c) { return _mm256_fmadd_ps(a, b, c); }    // a b + c
   static reg fnma(reg a, reg b, reg c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a b
-  static reg max(reg a, reg b) { return _mm256_max_ps(a, b); }                // b if either is NaN
-  static reg min(reg a, reg b) { return _mm256_min_ps(a, b); }                // b if either is NaN
+  static reg dot(reg a, reg b, reg c) { return fma(a, b, c); }
+  static reg max(reg a, reg b) { return _mm256_max_ps(a, b); }  // b if either is NaN
+  static reg min(reg a, reg b) { return _mm256_min_ps(a, b); }  // b if either is NaN
 
   // a in the first n lanes, b in the rest; 0 <= n <= 8.
   static reg first(int n, reg a, reg b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(first_mask(n))); }

@@ -18,6 +18,7 @@ struct f32_avx512 {
   using reg = __m512;
   static constexpr int width = 16;
   static constexpr int registers = 32;
+  static constexpr bool pairs = false;  // dot takes one element per lane
 
   static reg zero() { return _mm512_setzero_ps(); }
   static reg set1(float f) { return _mm512_set1_ps(f); }
@@ -29,8 +30,9 @@ struct f32_avx512 {
   static reg div(reg a, reg b) { return _mm512_div_ps(a, b); }
   static reg fma(reg a, reg b, reg c) { return _mm512_fmadd_ps(a, b, c); }    // a b + c
   static reg fnma(reg a, reg b, reg c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
-  static reg max(reg a, reg b) { return _mm512_max_ps(a, b); }                // b if either is NaN
-  static reg min(reg a, reg b) { return _mm512_min_ps(a, b); }                // b if either is NaN
+  static reg dot(reg a, reg b, reg c) { return fma(a, b, c); }
+  static reg max(reg a, reg b) { return _mm512_max_ps(a, b); }  // b if either is NaN
+  static reg min(reg a, reg b) { return _mm512_min_ps(a, b); }  // b if either is NaN
 
   // a in the first n lanes, b in the rest; 0 <= n <= 16.
   static reg first(int n, reg a, reg b) { return _mm512_mask_blend_ps(first_mask(n), b, a); }
