@@ -207,11 +207,18 @@ const implementation *pick(const op_spec &spec, const void *problem, const capab
     return nullptr;
   }
   const char *reason = "no implementation";
+  const implementation *capable = nullptr;
   for (size_t i = wanted == 0 ? 0 : wanted - 1; i < (wanted == 0 ? list.size() : wanted); ++i) {
     reason = refusal(list[i], problem, can, operands);
-    if (reason == nullptr) return &list[i];
+    if (reason == nullptr) {
+      if (capable == nullptr) capable = &list[i];
+      if (wanted != 0 || list[i].slower == nullptr || list[i].slower(problem, can) == nullptr) return &list[i];
+      continue;
+    }
+    if (capable != nullptr) continue;
     fail(err, GK_UNSUPPORTED, "%s: %s: %s", spec.name, list[i].name, reason);
   }
+  if (capable != nullptr) return capable;
   if (list.empty()) fail(err, GK_UNSUPPORTED, "%s: %s", spec.name, reason);
   return nullptr;
 }

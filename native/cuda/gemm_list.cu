@@ -5,6 +5,7 @@
 namespace gonka::cuda {
 
 void run_gemm_simt(void *problem, places at, context &ctx);
+void run_gemm_wgmma(void *problem, places at, context &ctx);
 
 gemm_args make_gemm_args(const gk_gemm &p, places at) {
   const auto vectors = [](const void *base, int64_t ld, uint64_t bytes) {
@@ -104,7 +105,36 @@ void run_mma(void *problem, places at, context &ctx) {
   }
 }
 
+const char *reject_wgmma(const void *problem, const capability &can) {
+  const gk_gemm &p = view(problem);
+  if (const char *reason = reject_common(p)) return reason;
+  if (can.compute_capability != 90) return "wgmma exists on compute capability 9.0 only";
+  if (p.a_type != p.b_type || (p.a_type != GK_F16 && p.a_type != GK_BF16 && p.a_type != GK_I8))
+    return "wgmma takes two operands of F16, BF16 or I8 here";
+  if (p.k == 0) return "k is 0";
+  const int64_t bytes = dtype_size(p.a_type);
+  if (p.lda * bytes % 16 != 0 || p.ldb * bytes % 16 != 0) return "bulk copies need rows 16 bytes aligned";
+  constexpr int64_t limit = int64_t(1) << 31;  // coordinates are 32-bit
+  if (p.m >= limit || p.n >= limit || p.k >= limit) return "an extent of 2^31 or more";
+  if (p.lda * bytes >= int64_t(1) << 40 || p.ldb * bytes >= int64_t(1) << 40)
+    return "a row stride of 2^40 bytes or more";
+  return nullptr;
+}
+
+const char *reject_wgmma_places(const void *, places at) {
+  const bool whole = aligned_16(at[k_gemm_a]) && aligned_16(at[k_gemm_b]) && aligned_16(at[k_gemm_b2]);
+  return whole ? nullptr : "bulk copies need operands 16 bytes aligned";
+}
+
+// Tiles of 128 x 128 that do not fill half the device lose to mma.sync with k split.
+const char *wgmma_is_slower(const void *problem, const capability &can) {
+  const gk_gemm &p = view(problem);
+  const int64_t tiles = ceil_div(p.m, 128) * ceil_div(p.epilogue == GK_EPILOGUE_SWIGLU ? 2 * p.n : p.n, 128);
+  return tiles * 2 < can.multiprocessors ? "too few tiles" : nullptr;
+}
+
 constexpr implementation k_list[] = {
+    {"sm90_wgmma", reject_wgmma, reject_wgmma_places, run_gemm_wgmma, wgmma_is_slower},
     {"sm80_mma", reject_mma, nullptr, run_mma},
     {"simt", [](const void *problem, const capability &) { return reject_common(view(problem)); }, nullptr,
      run_gemm_simt},

@@ -45,6 +45,9 @@ struct implementation {
   const char *(*reject_places)(const void *problem, places operands);
   // Queues the work; operands in the order of op_spec::operands.
   void (*run)(void *problem, places operands, context &ctx);
+  // Optional: why a later one in the list is expected to be faster for this problem; null: none is. Looked at only when
+  // the backend chooses, and only if a later one accepts.
+  const char *(*slower)(const void *problem, const capability &can) = nullptr;
 };
 
 // Best first. Empty for an op without a CUDA implementation.

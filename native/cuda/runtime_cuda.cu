@@ -1,5 +1,6 @@
 // The runtime over the CUDA runtime library, linked statically. The driver itself is found at run time; without one the
 // library still loads and device_count says what is missing.
+#include <cuda.h>
 #include <cuda_runtime.h>
 
 #include <cstring>
@@ -191,6 +192,39 @@ void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes) {
 void fill(stream *s, void *memory, uint8_t value, uint64_t bytes) {
   check(cudaSetDevice(int(s->device)), "cudaSetDevice");
   check(cudaMemsetAsync(memory, value, bytes, s->handle), "fill");
+}
+
+// The driver encodes tensor maps; its entry point is looked up at run time, so that the library needs no libcuda to
+// load.
+ptx::tensor_map make_tensor_map(const tensor_request &r) {
+  using encode_function =
+      CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *,
+                   const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
+                   CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+  static void *entry = nullptr;
+  static std::once_flag once;
+  std::call_once(once, [] {
+    cudaDriverEntryPointQueryResult found;
+    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found) !=
+            cudaSuccess ||
+        found != cudaDriverEntryPointSuccess)
+      entry = nullptr;
+    cudaGetLastError();
+  });
+  if (entry == nullptr)
+    throw device_error(GK_DEVICE_ERROR, 0, "the driver has no cuTensorMapEncodeTiled; update it to CUDA 12 or newer");
+  ptx::tensor_map map;
+  const cuuint32_t steps[3] = {1, 1, 1};
+  const CUresult result = reinterpret_cast<encode_function>(entry)(
+      reinterpret_cast<CUtensorMap *>(&map),
+      r.element_bytes == 1 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_UINT16, r.dimensions, r.base,
+      r.extent, r.stride_bytes, r.box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS)
+    throw device_error(GK_DEVICE_ERROR, int32_t(result),
+                       "cuTensorMapEncodeTiled failed for a tensor of " + std::to_string(r.extent[0]) + " x " +
+                           std::to_string(r.extent[1]));
+  return map;
 }
 
 void launch_raw(stream *s, const void *kernel, const launch_shape &shape, void **arguments) {

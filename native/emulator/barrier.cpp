@@ -197,8 +197,8 @@ void check_barriers_at_exit(machine &m) {
   };
   if (!m.bulk.empty()) {
     const bulk_operation &left = m.bulk.front();
-    report(fault::in_flight, left.pieces.empty() ? site{"", 0} : left.pieces.front().at,
-           "the block exits while a bulk copy into its shared memory is in flight", m.blocks[left.barrier_block]);
+    report(fault::in_flight, left.at, "the block exits while a bulk copy into its shared memory is in flight",
+           m.blocks[left.barrier_block]);
     return;
   }
   for (const block &b : m.blocks)

@@ -5,7 +5,7 @@ if(GONKA_TESTS)
   add_library(gonka_emulator STATIC EXCLUDE_FROM_ALL ${emulator_sources})
   target_include_directories(gonka_emulator PUBLIC native native/cuda native/emulator native/ops)
   target_link_libraries(gonka_emulator PUBLIC gonka_include Threads::Threads)
-  target_compile_options(gonka_emulator PRIVATE -O3)
+  target_compile_options(gonka_emulator PRIVATE -O3 PUBLIC -Wno-psabi)
 
   # Every .cu file but the CUDA runtime's, compiled as C++: a file that includes it, since one source cannot have two
   # languages in one directory.

@@ -199,6 +199,9 @@ void prepare_cluster(machine &m) {
       std::fill(p.lanes, p.lanes + k_warp_size, nullptr);
       p.known.assign(m.clock_count(), 0);
       for (rendezvous &r : p.open) r.mask = r.arrived = 0;
+      p.wgmma_fenced = false;
+      p.wgmma_open.clear();
+      p.wgmma_groups.clear();
     }
     for (uint32_t i = 0; i < block_threads; ++i) {
       thread &t = m.threads[rank * block_threads + i];

@@ -19,6 +19,7 @@ constexpr uint32_t k_full_mask = 0xffffffff;
 
 struct warp;
 struct block;
+struct wgmma_operation;
 
 // A copy whose bytes have been promised but not delivered.
 struct async_copy {
@@ -63,6 +64,9 @@ struct warp {
   uint32_t present = 0;         // lanes that exist
   std::vector<uint32_t> known;  // clock of every thread of the cluster (and of the async agent) it knows about
   rendezvous open[4];           // collectives under way; disjoint masks
+  bool wgmma_fenced = false;    // wgmma.fence since the last wait
+  std::vector<std::shared_ptr<wgmma_operation>> wgmma_open;  // issued, not committed
+  std::vector<std::vector<std::shared_ptr<wgmma_operation>>> wgmma_groups;
 };
 
 struct named_barrier {
@@ -99,8 +103,9 @@ struct bulk_operation {
   uint32_t barrier_block, barrier_offset;
   uint32_t agent_clock;
   std::vector<uint32_t> clocks;  // of the issuer at issue
-  std::vector<async_copy> pieces;
-  uint32_t bytes;  // transaction count
+  uint32_t bytes;                // transaction count
+  site at;
+  alignas(8) uint8_t details[160];  // of the operation's own kind
 };
 
 // A word that atomics with acquire and release semantics meet at.

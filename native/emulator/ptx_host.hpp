@@ -11,6 +11,8 @@
 #include "machine.hpp"
 #include "matrix.hpp"
 #include "number.hpp"
+#include "tensor_map.hpp"
+#include "wgmma.hpp"
 
 #define GK_DEVICE inline
 #define GK_KERNEL(threads, blocks_per_sm) void
@@ -352,6 +354,80 @@ void mma_m16n8k32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
 }
 inline void mma_m16n8k32_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], GK_SITE) {
   emulator::mma_s8(d, a, b, at);
+}
+
+// ------------------------------------------------------------------------------------ mbarriers, bulk copies, wgmma
+
+inline void mbarrier_init(sptr<uint64_t> bar, uint32_t arrivals, GK_SITE) {
+  emulator::mbarrier_init(bar.offset(), arrivals, at);
+}
+inline void mbarrier_arrive(sptr<uint64_t> bar, GK_SITE) {
+  emulator::mbarrier_arrive(self().block->rank, bar.offset(), 1, at);
+}
+inline void mbarrier_arrive_expect_tx(sptr<uint64_t> bar, uint32_t bytes, GK_SITE) {
+  emulator::mbarrier_expect(self().block->rank, bar.offset(), bytes, at);
+  emulator::mbarrier_arrive(self().block->rank, bar.offset(), 1, at);
+}
+inline void mbarrier_wait_parity(sptr<uint64_t> bar, uint32_t parity, GK_SITE) {
+  emulator::mbarrier_wait_parity(bar.offset(), parity, at);
+}
+inline void fence_mbarrier_init() {}  // matters to other blocks of a cluster only
+inline void fence_proxy_async() {
+  self().proxy_fence_clock = self().clock;
+}
+
+template <class D>
+void cp_async_bulk_tensor_2d(sptr<D> to, const tensor_map &map, int32_t x, int32_t y, sptr<uint64_t> bar, GK_SITE) {
+  const int32_t index[] = {x, y};
+  emulator::copy_tensor_async(to.offset(), map, 2, index, bar.offset(), at);
+}
+template <class D>
+void cp_async_bulk_tensor_3d(sptr<D> to, const tensor_map &map, int32_t x, int32_t y, int32_t z, sptr<uint64_t> bar,
+                             GK_SITE) {
+  const int32_t index[] = {x, y, z};
+  emulator::copy_tensor_async(to.offset(), map, 3, index, bar.offset(), at);
+}
+
+template <class T>
+uint64_t wgmma_descriptor(sptr<T> first, uint32_t leading, uint32_t stride) {
+  return uint64_t(first.offset() >> 4 & 0x3fff) | uint64_t(leading >> 4 & 0x3fff) << 16 |
+         uint64_t(stride >> 4 & 0x3fff) << 32 | uint64_t(1) << 62;
+}
+template <class T, bool TransposeB = false, int N>
+void wgmma_m64(float (&d)[N], uint64_t a, uint64_t b, bool accumulate, GK_SITE) {
+  constexpr auto type = is_bf16<T> ? emulator::wgmma_type::bf16 : emulator::wgmma_type::f16;
+  emulator::wgmma_issue({type, 2 * N, d, a, b, nullptr, TransposeB, accumulate}, at);
+}
+template <class T, bool TransposeB, int N>
+void wgmma_m64(float (&d)[N], const uint32_t (&a)[4], uint64_t b, bool accumulate, GK_SITE) {
+  constexpr auto type = is_bf16<T> ? emulator::wgmma_type::bf16 : emulator::wgmma_type::f16;
+  emulator::wgmma_issue({type, 2 * N, d, 0, b, a, TransposeB, accumulate}, at);
+}
+template <int N>
+void wgmma_m64_s8(int32_t (&d)[N], uint64_t a, uint64_t b, bool accumulate, GK_SITE) {
+  emulator::wgmma_issue({emulator::wgmma_type::s8, 2 * N, d, a, b, nullptr, false, accumulate}, at);
+}
+inline void wgmma_fence(GK_SITE) {
+  emulator::wgmma_fence(at);
+}
+inline void wgmma_commit(GK_SITE) {
+  emulator::wgmma_commit(at);
+}
+template <int Left>
+void wgmma_wait(GK_SITE) {
+  emulator::wgmma_wait(Left, at);
+}
+template <class D, int N>
+void wgmma_hold(D (&)[N]) {}
+template <int Registers>
+void setmaxnreg_inc(GK_SITE) {
+  static_assert(Registers % 8 == 0 && Registers >= 24 && Registers <= 256);
+  emulator::collective("setmaxnreg", emulator::k_full_mask, true, nullptr, nullptr, at);
+}
+template <int Registers>
+void setmaxnreg_dec(GK_SITE) {
+  static_assert(Registers % 8 == 0 && Registers >= 24 && Registers <= 256);
+  emulator::collective("setmaxnreg", emulator::k_full_mask, true, nullptr, nullptr, at);
 }
 
 // ----------------------------------------------------------------------------------------------------------- numbers

@@ -91,6 +91,18 @@ void fill(stream *, void *memory, uint8_t value, uint64_t bytes) {
   if (!emulator::fill(memory, value, bytes)) throw device_error(GK_DEVICE_ERROR, 1, "fill: outside a buffer");
 }
 
+ptx::tensor_map make_tensor_map(const tensor_request &r) {
+  emulator::tensor_description d{static_cast<uint8_t *>(r.base),
+                                 r.dimensions,
+                                 r.element_bytes,
+                                 {r.extent[0], r.extent[1], r.extent[2]},
+                                 {r.stride_bytes[0], r.stride_bytes[1]},
+                                 {r.box[0], r.box[1], r.box[2]}};
+  ptx::tensor_map map;
+  if (const char *why = emulator::encode(d, &map)) throw device_error(GK_DEVICE_ERROR, 1, why);
+  return map;
+}
+
 void launch_raw(stream *s, const launch_shape &shape, void (*entry)(const void *), const void *argument) {
   const capability &can = k_devices[s->device].can;
   if (shape.shared_bytes > can.shared_bytes_per_block)

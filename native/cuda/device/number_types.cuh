@@ -32,4 +32,15 @@ struct alignas(16) f32x4 {
   float x, y, z, w;
 };
 
+template <class T>
+inline constexpr bool is_bf16 = false;
+template <>
+inline constexpr bool is_bf16<bf16> = true;
+
+// What a bulk tensor copy knows of a tensor in device memory: made by runtime::make_tensor_map on the host, opaque to
+// kernels, passed to them inside their arguments (which must be GK_GRID_CONSTANT).
+struct alignas(64) tensor_map {
+  uint8_t opaque[128];
+};
+
 }  // namespace gonka::ptx

@@ -16,8 +16,13 @@
 //   matrices   ldmatrix_x4 ldmatrix_x2 (and _trans), stmatrix_x4, mma_m16n8k16<f16|bf16>, mma_m16n8k32<e4m3|e5m2>,
 //              mma_m16n8k32_s8
 //   mbarrier   mbarrier_init mbarrier_arrive mbarrier_arrive_expect_tx mbarrier_wait_parity fence_mbarrier_init
-//   bulk       cp_async_bulk_tensor_2d (tile of a tensor_map to shared memory), fence_proxy_async
-//   wgmma      wgmma_fence wgmma_commit wgmma_wait<left> wgmma_m64k16<N, T> setmaxnreg_inc/dec
+//   bulk       cp_async_bulk_tensor_2d / _3d (box of a tensor_map to shared memory, reported to an mbarrier),
+//              fence_proxy_async
+//   wgmma      wgmma_fence wgmma_commit wgmma_wait<left> wgmma_hold wgmma_descriptor wgmma_m64<T> wgmma_m64_s8
+//              setmaxnreg_inc/dec. Operands lie in rows of 128 bytes, the 16-byte chunk c of the row at address 128 r
+//              at chunk c ^ (r % 8), eight rows to an atom of 1024 bytes (what a tensor_map with 128-byte swizzle
+//              writes). K contiguous: `stride` bytes from eight rows to the next eight; `leading` unused. N contiguous:
+//              an atom is 8 of k by 64 of n; `stride` from 8 of k to the next 8, `leading` from 64 of n to the next 64.
 //   numbers    to_f32 from_f32<T> fma ex2_approx lg2_approx rcp_approx rsqrt_approx sqrt_rn div_rn and bit casts
 #pragma once
 

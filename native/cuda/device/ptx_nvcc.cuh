@@ -370,3 +370,5 @@ GK_DEVICE uint32_t pack_f32x2<bf16>(float low, float high) {
 }
 
 }  // namespace gonka::ptx
+
+#include "wgmma_nvcc.cuh"

@@ -69,6 +69,17 @@ struct launch_shape {
   uint32_t cluster = 1;       // blocks of a cluster along x
 };
 
+// A tensor in device memory for bulk copies, dimension 0 contiguous; copied in boxes with the 128-byte swizzle, zeros
+// outside. stride_bytes[i]: between neighbours along dimension i + 1. A box has 128 bytes along dimension 0.
+struct tensor_request {
+  void *base;  // multiple of 16
+  uint32_t element_bytes, dimensions;
+  uint64_t extent[3];
+  uint64_t stride_bytes[2];  // multiples of 16
+  uint32_t box[3];           // at most 256 each
+};
+ptx::tensor_map make_tensor_map(const tensor_request &request);
+
 // A device address for a kernel's parameters.
 template <class T>
 ptx::gptr<T> address(void *memory) {

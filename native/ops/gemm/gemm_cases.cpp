@@ -355,6 +355,30 @@ void add_blocks(case_list &list) {
     list.add(use_full, shape(t, 1031, 1033, 1039));
 }
 
+// Rows that begin at multiples of 16 bytes, which kernels with vector or bulk copies ask for; k with and without a
+// tail.
+void add_aligned_rows(case_list &list) {
+  constexpr int64_t extents[][3] = {{1, 8, 16},     {64, 128, 64},  {129, 257, 200}, {300, 150, 320},
+                                    {65, 40, 1000}, {128, 256, 93}, {257, 520, 136}};
+  for (const types &t : {k_float_types[1], k_float_types[3], k_float_types[4], k_i8})
+    for (const auto &e : extents)
+      for (const int variant : {0, 1, 2}) {
+        gemm_case c = shape(t, e[0], e[1], e[2]);
+        c.pad_a = (16 - e[2] % 16) % 16;
+        c.pad_b = c.pad_a + 16;
+        c.pad_d = variant;
+        if (variant == 1) c.beta = 1, c.c_is_d = true;
+        if (variant == 2) {
+          if (t.a == GK_I8) continue;
+          c.epilogue = GK_EPILOGUE_SWIGLU;
+        }
+        list.add(use_conformance, c);
+      }
+  gemm_case c = shape(k_float_types[1], 33, 48, 80);
+  list.add(use_selftest | use_conformance, c);
+  list.add(use_selftest | use_conformance, shape(k_i8, 33, 48, 160));
+}
+
 void add_bench(case_list &list) {
   constexpr types timed[] = {{GK_F32, GK_F32, GK_F32},
                              {GK_F32, GK_F16, GK_F32},
@@ -397,6 +421,7 @@ std::vector<op_case> gemm_cases() {
   add_empty(list);
   add_adversarial(list);
   add_blocks(list);
+  add_aligned_rows(list);
   add_bench(list);
   return list.take();
 }
