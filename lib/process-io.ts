@@ -20,7 +20,10 @@ export function processIo(): ProcessIo {
     stopCode = code
     controller.abort(new Error(reason))
     // Native work stops within one batch, and a batch on a slow device may be long: a person does not wait for it.
-    setTimeout(() => process.exit(code), graceMs).unref()
+    setTimeout(() => {
+      if (code === exitCodes.interrupted) process.stderr.write('interrupted\n')
+      process.exit(code)
+    }, graceMs).unref()
   }
   const interrupted = (signal: NodeJS.Signals): void => {
     // The second signal ends the process at once.

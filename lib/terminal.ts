@@ -72,7 +72,9 @@ export function siNumber(value: number): string {
 /** Three significant digits, without exponent from 1e-4 up. */
 export function threeDigits(value: number): string {
   if (value === 0 || !Number.isFinite(value)) return String(value)
-  const digits = Math.floor(Math.log10(Math.abs(value)))
+  // Digits are counted after rounding: 99.96 is 100, not 100.0.
+  const rounded = Number(value.toPrecision(3))
+  const digits = Math.floor(Math.log10(Math.abs(rounded)))
   if (digits < -4) return value.toExponential(2)
-  return value.toFixed(Math.max(0, 2 - digits))
+  return rounded.toFixed(Math.max(0, 2 - digits))
 }
