@@ -31,7 +31,7 @@ constexpr uint64_t k_packed_b_bytes = 32 << 20;  // of a plain B that is packed 
 constexpr int64_t k_task_b_panels = 4;
 constexpr int64_t k_packed_a_bytes = 16 << 20;  // a chunk of A; stays in L3
 // How far before its use a streamed B panel is asked for.
-constexpr uint64_t k_stream_bytes = 2048;
+constexpr uint64_t k_stream_bytes = 4096;
 constexpr double k_serial_flops = 4e6;  // below, waking another thread costs more than it brings
 
 struct plan {
@@ -157,7 +157,8 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
       else if (b_panel + 2 == b_end && row < 2 * b_tiles)
         ahead = reinterpret_cast<const std::byte *>(a_block(row_panel - b_tiles, next_step));
       if (last_step) prefetch_outputs(w, row_panel, b_panel);
-      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead);
+      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead,
+                                           row_count == 1 ? int64_t(step_bytes) : 64);
       if (last_step) finish_tile(w, row_panel, b_panel, tile);
     }
   };

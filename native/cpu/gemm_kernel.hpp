@@ -16,9 +16,9 @@
 namespace gonka::cpu {
 
 // Adds steps of an A panel times a B panel to a tile (accumulate) or overwrites the tile with them. Meanwhile asks the
-// caches for one line per step from `ahead` on; the lines need not exist.
+// caches, each step ahead_step bytes further on, for as many lines at `ahead` as it takes from B; they need not exist.
 using gemm_tile_fn = void (*)(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate,
-                              const void *ahead);
+                              const void *ahead, int64_t ahead_step);
 
 // How a finished tile leaves for D: d = alpha * tile + beta * c, converted; or silu(alpha * left) * (alpha * right).
 // i32: d = tile - 128 * row_sums[r] + beta * c, where row_sums is not null.

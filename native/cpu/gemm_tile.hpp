@@ -14,7 +14,8 @@ namespace gonka::cpu {
 namespace {
 
 template <class Product, int Rows>
-void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate, const void *ahead) {
+void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate, const void *ahead,
+               int64_t ahead_step) {
   using lanes = typename Product::lanes;
   using accumulator = typename Product::accumulator;
   constexpr int width = lanes::width, step_bytes = 2 * width * Product::b_unit;
@@ -25,6 +26,7 @@ void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool
   const auto *soon = static_cast<const uint8_t *>(ahead);
   for (int64_t s = 0; s < steps; ++s) {
     lanes::prefetch(soon);
+    if constexpr (step_bytes > 64) lanes::prefetch(soon + 64);
     const auto left = Product::load_b(next), right = Product::load_b(next + width * Product::b_unit);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -34,7 +36,7 @@ void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool
     }
     a += Rows;
     next += step_bytes;
-    soon += 64;
+    soon += ahead_step;
   }
   auto *out = static_cast<uint8_t *>(tile);
 #pragma GCC unroll 16
