@@ -1,5 +1,5 @@
 /**
- * Exact binomial tail probabilities.
+ * Exact binomial tail probabilities, and the Poisson mass that is their limit.
  * Source: C. Loader, "Fast and Accurate Computation of Binomial Probabilities", 2000: the probability mass through the
  * deviance and Stirling's error keeps full precision where factorials of the size of n would lose 1e-9.
  */
@@ -48,6 +48,12 @@ export function binomialMass(n: number, k: number, p: number): number {
   const exponent =
     stirlingError(n) - stirlingError(k) - stirlingError(n - k) - deviance(k, n * p) - deviance(n - k, n * (1 - p))
   return Math.exp(exponent) * Math.sqrt(n / (2 * Math.PI * k * (n - k)))
+}
+
+/** P[Poisson(mean) = k] for mean > 0 and integers k >= 0. */
+export function poissonMass(k: number, mean: number): number {
+  if (k === 0) return Math.exp(-mean)
+  return Math.exp(-stirlingError(k) - deviance(k, mean)) / Math.sqrt(2 * Math.PI * k)
 }
 
 /** log(n!) minus Stirling's approximation, for n >= 1. */
