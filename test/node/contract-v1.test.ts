@@ -30,6 +30,7 @@ const initV1 = (url: string | null, more: Record<string, unknown> = {}) => ({
   ...more,
 })
 const minute = 60_000
+t.setTimeout(5 * minute)
 
 t.test('PoC v1: init, phases, batches, validation, conflicts', { timeout: 4 * minute }, async (t) => {
   const peer = await startPeer()

@@ -4,6 +4,8 @@ import { embeddingArtifact } from '../../lib/protocol/embedding-artifact.ts'
 import { initBody, removeFolder, startNode, startPeer, until } from './peer.ts'
 
 const pow = '/api/v1/inference/pow'
+// Waits are generous: a busy machine is slow, not wrong.
+t.setTimeout(120_000)
 const job = { blockHash: '9F2CA1', publicKey: '02a1b2', seqLen: 64, dim: 64, kDim: 12, strongerRng: false }
 
 t.test('init/generate: answer, callbacks, partition, status, stop', async (t) => {

@@ -9,6 +9,8 @@ import { type Database, levelDatabase, openStore } from '../../lib/node/store.ts
 import { initBody, removeFolder, startNode, startPeer, until } from './peer.ts'
 
 const pow = '/api/v1/inference/pow'
+// Waits are generous: a busy machine is slow, not wrong.
+t.setTimeout(120_000)
 const requestIds = (peer: { callbacks: { body: Record<string, unknown>; status: number }[] }, nonce: number) =>
   new Set(
     peer.callbacks

@@ -6,6 +6,8 @@ import { embeddingArtifact } from '../../lib/protocol/embedding-artifact.ts'
 import { initBody, removeFolder, startNode, startPeer, until } from './peer.ts'
 
 const pow = '/api/v1/inference/pow'
+// Waits are generous: a busy machine is slow, not wrong.
+t.setTimeout(120_000)
 
 t.test('a node whose engines are two other servers', async (t) => {
   const peer = await startPeer()
