@@ -16,9 +16,6 @@
 namespace gonka::cpu {
 namespace {
 
-// Exponents (base 2) may exceed a row's reference maximum by this much before the row is rescaled: most blocks then
-// need no rescaling, and 2^8 times any number of keys is far from overflow.
-constexpr float k_slack = 8;
 constexpr float k_minus_infinity = -__builtin_inff();
 constexpr float k_lowest = -__FLT_MAX__;
 // 2^-250 is zero in F32, and -infinity is no argument for exp2.
@@ -37,6 +34,11 @@ struct attention_kernel {
   // displacements; the extra 16 keep rows off each other's cache sets.
   static constexpr int k_ld_keys = MaxDim / k_unit + 16;
   static constexpr int k_ld_values = MaxDim + 16;
+
+  // Exponents (base 2) may exceed a row's reference maximum by this much before the row is rescaled: most blocks then
+  // need no rescaling, and 2^8 times any number of keys is far from overflow. Not where probabilities are rounded to
+  // BF16: relative to the true maximum the largest is exactly 1 and rows that are nearly one-hot lose nothing.
+  static constexpr float k_slack = V::pairs ? 0 : 8;
 
   const gk_attention &p;
   void *const *pointers;

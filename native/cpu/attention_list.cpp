@@ -71,6 +71,11 @@ const char *accept(const void *, const features &) {
   return nullptr;
 }
 
+const char *reject_avx512bf16(const void *problem, const features &cpu) {
+  if (!cpu.avx512bf16) return "this processor has no AVX-512 BF16";
+  return static_cast<const gk_attention *>(problem)->qkv_type == GK_BF16 ? nullptr : "only for bf16 operands";
+}
+
 const char *reject_avx512(const void *, const features &cpu) {
   return cpu.avx512 ? nullptr : "this processor has no AVX-512";
 }
@@ -84,6 +89,11 @@ void run_reference(void *problem, operand_pointers pointers, context &) {
 }
 
 #if defined(__x86_64__)
+void run_avx512bf16(void *problem, operand_pointers pointers, context &ctx) {
+  run_blocked(*static_cast<gk_attention *>(problem), pointers, ctx, attention_scratch_avx512bf16,
+              attention_task_avx512bf16);
+}
+
 void run_avx512(void *problem, operand_pointers pointers, context &ctx) {
   run_blocked(*static_cast<gk_attention *>(problem), pointers, ctx, attention_scratch_avx512, attention_task_avx512);
 }
@@ -95,6 +105,7 @@ void run_avx2(void *problem, operand_pointers pointers, context &ctx) {
 
 constexpr implementation k_list[] = {
 #if defined(__x86_64__)
+    {"avx512bf16", reject_avx512bf16, run_avx512bf16},
     {"avx512", reject_avx512, run_avx512},
     {"avx2", reject_avx2, run_avx2},
 #endif

@@ -27,6 +27,9 @@ struct attention_plan {
 };
 
 // Bytes of working memory for one task at a time; and one task. scratch is 64-byte aligned.
+uint64_t attention_scratch_avx512bf16(const gk_attention &p, const attention_plan &plan);
+void attention_task_avx512bf16(const gk_attention &p, void *const *pointers, const attention_plan &plan,
+                               const attention_task &task, void *scratch);
 uint64_t attention_scratch_avx512(const gk_attention &p, const attention_plan &plan);
 void attention_task_avx512(const gk_attention &p, void *const *pointers, const attention_plan &plan,
                            const attention_task &task, void *scratch);

@@ -124,6 +124,8 @@ struct f32_avx2 {
     return _mm256_mul_ps(_mm256_mul_ps(a, factor),
                          power(_mm256_sub_epi32(all, _mm256_mullo_epi32(quarter, _mm256_set1_epi32(3)))));
   }
+  // The same where n and the result are within the normal numbers' exponents.
+  static reg scale_normal(reg a, reg n) { return _mm256_mul_ps(a, power(_mm256_cvtps_epi32(n))); }
   static reg round(reg a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   // 2^x for -250 <= x <= 127, to 1 ulp (0.94 over all arguments); subnormal and zero results come out right. The

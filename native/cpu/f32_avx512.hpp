@@ -99,6 +99,8 @@ struct f32_avx512 {
 
   // a * 2^n for integral n of any size; one rounding.
   static reg scale(reg a, reg n) { return _mm512_scalef_ps(a, n); }
+  // The same where n and the result are within the normal numbers' exponents.
+  static reg scale_normal(reg a, reg n) { return scale(a, n); }
   static reg round(reg a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
   // 2^x for x <= 127, to 1 ulp (0.94 over all arguments); subnormal and zero results come out right. The polynomial is
