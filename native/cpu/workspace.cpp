@@ -22,14 +22,11 @@ struct store {
   std::mutex mutex;
   std::vector<block> blocks;
   uint64_t bytes = 0;
-
-  ~store() {
-    for (const block &b : blocks) std::free(b.data);
-  }
 };
 
+// Never destroyed: a worker may still hold a block while the process runs its static destructors.
 store &kept() {
-  static store s;
+  static store &s = *new store;
   return s;
 }
 
