@@ -15,6 +15,7 @@
 #include "gemm/gemm.hpp"
 #include "implementation.hpp"
 #include "memory.hpp"
+#include "newer_fields.hpp"
 #include "thread_pool.hpp"
 
 struct gk_device {
@@ -237,6 +238,8 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
   return guard(err, [&]() -> gk_status {
     const op_spec *spec = find_op(op);
     if (spec == nullptr) return fail(err, GK_UNSUPPORTED, "cpu: unknown op %u", op);
+    if (!knows_all_fields(*spec, problem))
+      return fail(err, GK_UNSUPPORTED, "%s: unknown fields of a newer host are set", spec->name);
     if (const gk_status status = spec->validate(problem, err); status != GK_OK) return status;
     if (dry_run != 0) return pick(*spec, problem, nullptr, err) == nullptr ? GK_UNSUPPORTED : GK_OK;
     operand_places places;

@@ -9,6 +9,7 @@
 
 #include "backend.hpp"
 #include "implementation.hpp"
+#include "newer_fields.hpp"
 
 namespace gonka::cuda {
 namespace {
@@ -252,6 +253,8 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
   return guard(&s.device, err, [&]() -> gk_status {
     const op_spec *spec = find_op(op);
     if (spec == nullptr) return fail(err, GK_UNSUPPORTED, "cuda: unknown op %u", op);
+    if (!knows_all_fields(*spec, problem))
+      return fail(err, GK_UNSUPPORTED, "%s: unknown fields of a newer host are set", spec->name);
     if (const gk_status status = spec->validate(problem, err); status != GK_OK) return status;
     const capability &can = s.device.description.can;
     if (dry_run != 0) return pick(*spec, problem, can, nullptr, err) == nullptr ? GK_UNSUPPORTED : GK_OK;

@@ -164,19 +164,23 @@ static void *matrix(const char *name, gk_ref ref, int64_t rows, int64_t columns,
   return NULL;
 }
 
-/* Reads a struct that the caller's header may have made shorter or longer than ours; absent fields are zero. */
-static void read_struct(void *to, size_t size, const void *from) {
+/* Reads a struct that the caller's header may have made shorter or longer than ours. Absent fields are zero; returns 0
+ * if a field we do not know is not: it asks for something we cannot do. */
+static int read_struct(void *to, size_t size, const void *from) {
   uint32_t given;
   memcpy(&given, from, sizeof given);
   memset(to, 0, size);
   memcpy(to, from, given < size ? given : size);
+  for (size_t i = size; i < given; ++i)
+    if (((const unsigned char *)from)[i] != 0) return 0;
+  return 1;
 }
 
 /* ----------------------------------------------------------------------------------------------------------- gemm */
 
 static gk_status gemm(const void *problem, int dry_run, gk_error *err) {
   gk_gemm p;
-  read_struct(&p, sizeof p, problem);
+  if (!read_struct(&p, sizeof p, problem)) return fail(err, GK_UNSUPPORTED, "gemm: unknown fields of a newer host");
   const int is_f32 = p.a_type == GK_F32 && p.b_type == GK_F32 && p.d_type == GK_F32;
   const int is_i8 = p.a_type == GK_I8 && p.b_type == GK_I8 && p.d_type == GK_I32;
   if (p.implementation > 1) return fail(err, GK_UNSUPPORTED, "gemm: there is one implementation");
@@ -224,7 +228,7 @@ static gk_status gemm(const void *problem, int dry_run, gk_error *err) {
 
 static gk_status silu_mul(const void *problem, int dry_run, gk_error *err) {
   gk_silu_mul p;
-  read_struct(&p, sizeof p, problem);
+  if (!read_struct(&p, sizeof p, problem)) return fail(err, GK_UNSUPPORTED, "silu_mul: unknown fields of a newer host");
   if (p.implementation > 1) return fail(err, GK_UNSUPPORTED, "silu_mul: there is one implementation");
   if (p.type != GK_F32) return fail(err, GK_UNSUPPORTED, "silu_mul: types other than f32");
   if (p.rows < 0 || p.columns < 0 || p.ld_gate < p.columns || p.ld_up < p.columns || p.ldo < p.columns)

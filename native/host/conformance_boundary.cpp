@@ -43,7 +43,11 @@ void check_boundary(conformance_run &run, const std::vector<tested_implementatio
   p.struct_size = sizeof p;
   const gk_status plain = table.run(stream.get(), GK_OP_GEMM, &p, 1, nullptr);
   p.struct_size = sizeof newer;
-  report("problem with fields of a newer header", expected(table.run(stream.get(), GK_OP_GEMM, &p, 1, nullptr), plain));
+  report("fields of a newer header, zero", expected(table.run(stream.get(), GK_OP_GEMM, &p, 1, nullptr), plain));
+  newer.later[3] = 1;
+  report("fields of a newer header, set",
+         expected(table.run(stream.get(), GK_OP_GEMM, &p, 1, nullptr), GK_UNSUPPORTED));
+  newer.later[3] = 0;
   p.struct_size = sizeof p;
 
   p.implementation = uint32_t(implementations.size()) + 1;

@@ -8,7 +8,7 @@
  *   Layout      row-major; a "leading dimension" (ld*) is the number of elements between consecutive rows.
  *   Structs     begin with struct_size, set by whoever fills the struct. Fields are only ever appended; test for a
  *               field with GK_HAS. A reader treats an absent field as zero.
- *   Unknown     an enumerator the reader does not know means GK_UNSUPPORTED, never a guess.
+ *   Unknown     an enumerator or a non-zero field that a backend does not know means GK_UNSUPPORTED, never a guess.
  *   Ownership   whoever allocates frees: buffers through buffer_free of the backend that made them; strings returned
  *               by a backend are static or live as long as the object they were read from.
  *   Errors      every call returns a gk_status and may fill the caller's gk_error. No exception, signal, abort or exit
