@@ -1,0 +1,119 @@
+// A headless browser driven over its debugging pipe (JSON messages ended by a zero byte, file descriptors 3 and 4).
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+
+export interface Browser {
+  /** Requests the page made, by URL. */
+  readonly requests: string[]
+  /** Uncaught exceptions and console errors of the page. */
+  readonly errors: string[]
+  open(url: string, width: number, height: number): Promise<void>
+  /** The value of an expression in the page. */
+  evaluate<T>(expression: string): Promise<T>
+  screenshot(): Promise<Uint8Array>
+  close(): Promise<void>
+}
+
+/** The browser's program, undefined if this machine has none. */
+export function findBrowser(): string | undefined {
+  return ['chromium', 'chromium-browser', 'google-chrome'].find(
+    (name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0,
+  )
+}
+
+interface Message {
+  readonly id?: number
+  readonly method?: string
+  readonly params?: Record<string, unknown>
+  readonly result?: Record<string, unknown>
+  readonly error?: { readonly message: string }
+}
+
+/** A log entry that is an error; recommendations and the answer 401 of a locked node are none. */
+function isErrorEntry({ method, params }: Message): boolean {
+  if (method !== 'Log.entryAdded') return false
+  const { entry } = params as { entry: { level: string; text: string } }
+  return entry.level === 'error' && !entry.text.includes('401')
+}
+
+export async function startBrowser(program: string): Promise<Browser> {
+  const profile = mkdtempSync(join(tmpdir(), 'gonka-browser-'))
+  const child: ChildProcess = spawn(
+    program,
+    [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--remote-debugging-pipe',
+      `--user-data-dir=${profile}`,
+      '--no-first-run',
+    ],
+    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
+  )
+  const input = child.stdio[3] as Writable
+  const output = child.stdio[4] as Readable
+  const waiting = new Map<number, { resolve(value: Record<string, unknown>): void; reject(error: Error): void }>()
+  const requests: string[] = []
+  const errors: string[] = []
+  let next = 1
+  let text = ''
+  let session: string | undefined
+
+  const take = (message: Message) => {
+    if (message.id !== undefined) {
+      const pending = waiting.get(message.id)
+      waiting.delete(message.id)
+      if (message.error) pending?.reject(new Error(message.error.message))
+      else pending?.resolve(message.result ?? {})
+    } else if (message.method === 'Network.requestWillBeSent') {
+      const { request } = message.params as { request: { url: string } }
+      requests.push(request.url)
+    } else if (message.method === 'Runtime.exceptionThrown' || isErrorEntry(message)) {
+      errors.push(JSON.stringify(message.params).slice(0, 500))
+    }
+  }
+  output.setEncoding('utf8').on('data', (part: string) => {
+    text += part
+    for (let end = text.indexOf('\0'); end >= 0; end = text.indexOf('\0')) {
+      take(JSON.parse(text.slice(0, end)) as Message)
+      text = text.slice(end + 1)
+    }
+  })
+  const send = (method: string, params: Record<string, unknown> = {}) =>
+    new Promise<Record<string, unknown>>((resolve, reject) => {
+      const id = next++
+      waiting.set(id, { resolve, reject })
+      input.write(`${JSON.stringify({ id, method, params, ...(session ? { sessionId: session } : {}) })}\0`)
+    })
+
+  return {
+    requests,
+    errors,
+    async open(url, width, height) {
+      session = undefined
+      const { targetId } = await send('Target.createTarget', { url: 'about:blank' })
+      session = (await send('Target.attachToTarget', { targetId, flatten: true })).sessionId as string
+      for (const domain of ['Network', 'Runtime', 'Log', 'Page']) await send(`${domain}.enable`)
+      await send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 600 })
+      await send('Page.navigate', { url })
+    },
+    async evaluate<T>(expression: string) {
+      const { result } = await send('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true })
+      return (result as { value: T }).value
+    },
+    async screenshot() {
+      const { data } = await send('Page.captureScreenshot', { format: 'png' })
+      return Uint8Array.from(Buffer.from(data as string, 'base64'))
+    },
+    async close() {
+      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+      child.kill('SIGKILL')
+      await gone
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    },
+  }
+}
