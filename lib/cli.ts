@@ -57,6 +57,12 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/poc.ts'),
   },
   {
+    name: 'model',
+    summary: 'write a small random model, or name a model by its digest',
+    example: 'gonka-miner model make-tiny ./tiny --family qwen3 --seed 1',
+    load: () => import('./commands/model.ts'),
+  },
+  {
     name: 'prove',
     summary: 'compute a PoC round and sign it into a proof file',
     example: 'gonka-miner prove v1 --key miner.json --block-hash 9F2C --count 256 --out proof.gkp',

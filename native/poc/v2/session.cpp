@@ -160,15 +160,45 @@ run_stats session::run(const run_request &request) {
 }
 
 std::string session::implementations() const {
+  // Which implementation runs depends on the operands' types: the names are of those this model has.
+  const uint32_t compute = compute_type();
+  gk_gemm gemm{};
+  gemm.struct_size = sizeof gemm;
+  gemm.a_type = compute;
+  gemm.b_type = model().dtype;
+  gemm.d_type = GK_F32;
+  gemm.m = gemm.n = gemm.k = gemm.lda = gemm.ldb = gemm.ldc = gemm.ldd = 64;
+  gemm.alpha = 1;
+  const int64_t offsets[] = {0, 64};
+  const attention_description &a = model().layers[0].attention;
+  gk_attention attention{};
+  attention.struct_size = sizeof attention;
+  attention.qkv_type = attention.o_type = compute;
+  attention.causal = 1;
+  attention.batch = 1;
+  attention.num_heads = a.heads;
+  attention.num_heads_kv = a.heads_kv;
+  attention.head_dim = a.head_dim;
+  attention.softmax_scale = 1;
+  attention.cu_seqlens_q = attention.cu_seqlens_k = offsets;
+  attention.q_token_stride = attention.o_token_stride = int64_t(a.heads) * a.head_dim;
+  attention.k_token_stride = attention.v_token_stride = int64_t(a.heads_kv) * a.head_dim;
+  attention.q_head_stride = attention.k_head_stride = attention.v_head_stride = attention.o_head_stride = a.head_dim;
+
   std::string out;
   for (const gk_op op :
        {GK_OP_GEMM, GK_OP_ATTENTION, GK_OP_RMS_NORM, GK_OP_ROPE, GK_OP_HOUSEHOLDER, GK_OP_GATHER, GK_OP_NORMAL_FILL}) {
     std::string name = "cpu:fallback";
-    for (const implementation_status &i : device_->implementations(op))
-      if (i.accepted && !i.disabled) {
-        name = i.name;
-        break;
-      }
+    for (const implementation_status &i : device_->implementations(op)) {
+      gemm.implementation = attention.implementation = i.index;
+      void *problem = op == GK_OP_GEMM ? static_cast<void *>(&gemm) : op == GK_OP_ATTENTION ? &attention : nullptr;
+      const bool accepted =
+          problem == nullptr ? i.accepted
+                             : device_->library().table->run(model_->on().handle(), op, problem, 1, nullptr) == GK_OK;
+      if (!accepted || i.disabled) continue;
+      name = i.name;
+      break;
+    }
     out += (out.empty() ? "" : " ") + std::string(find_op(op)->name) + "=" + name;
   }
   return out;
