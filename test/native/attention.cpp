@@ -1,4 +1,4 @@
-// Attention: every case by every implementation, what validation refuses, and properties.
+// Attention: every case by every implementation.
 #include "case_runner.hpp"
 
 int main() {

@@ -1,6 +1,5 @@
-// Row-wise ops: every case by every implementation, what validation refuses, and properties.
+// Row-wise ops: every case by every implementation.
 #include "case_runner.hpp"
-#include "check.hpp"
 
 int main() {
   using namespace gonka;
