@@ -1,186 +1,23 @@
-// gemm on Hopper's warp-group units: F16, BF16 and I8; sm_90a only.
-//
-// A persistent block of three warp groups. One thread of the first loads tiles of A and B with bulk tensor copies into
-// a ring of stages; the other two groups multiply 64 rows each with wgmma and store D from registers while the next
-// tile is already being loaded. Stage s is full when its bytes have arrived (full[s]: one arrival, by the loader, which
-// announces the bytes) and empty when all eight consumer warps have waited for the wgmma that read it (empty[s]).
-//
-// Shared memory: stages of A [128][128 bytes of k] and B [block_n][128 bytes of k] in the 128-byte swizzle, each at a
-// multiple of 1024; then the barriers.
-// SWIGLU pair: the B tile is block_n / 2 rows of B, then as many of B2; a thread owns gate and up of a column.
-#include "device/gemm_rows.cuh"
-#include "gemm_args.hpp"
+// gemm on wgmma; see device/gemm_wgmma.cuh.
+#include "device/gemm_wgmma.cuh"
 
 namespace gonka::cuda {
 namespace {
 
-struct wgmma_tile {
-  int block_n, stages;
-};
-struct wgmma_wide {  // 48 KiB a stage; 128 accumulators a thread: most products per byte of shared memory read
-  static constexpr wgmma_tile tile = {256, 4};
-};
-struct wgmma_square {  // 32 KiB a stage: for D with too few tiles of the other kind
-  static constexpr wgmma_tile tile = {128, 6};
-};
-
-constexpr uint32_t k_threads = 384, k_block_m = 128, k_row_bytes = 128, k_consumer_warps = 8;
-constexpr uint32_t k_atom_bytes = 1024;  // eight rows
-
-struct wgmma_args {
-  gemm_args g;
-  uint32_t tiles_m, tiles_n;
-  tensor_map a, b, b2;
-};
-
 template <class T, class Shape, bool Pair>
-struct gemm_wgmma {
-  static constexpr bool k_integer = sizeof(T) == 1;
-  using sum = std::conditional_t<k_integer, int32_t, float>;
-  static constexpr int k_block_n = Shape::tile.block_n, k_stages = Shape::tile.stages;
-  static constexpr int k_columns = Pair ? k_block_n / 2 : k_block_n;  // of D
-  static constexpr int k_sums = k_columns / 2;                        // per thread and product
-  static constexpr uint32_t k_a_bytes = k_block_m * k_row_bytes, k_stage_bytes = k_a_bytes + k_block_n * k_row_bytes;
-  static constexpr uint32_t k_barriers = k_stages * k_stage_bytes;
-  static constexpr uint32_t k_shared_bytes = k_barriers + k_stages * 16;
-  static constexpr int64_t k_stage_k = k_row_bytes / sizeof(T);
-
-  GK_DEVICE static sptr<uint64_t> full(uint32_t stage) { return shared_at<uint64_t>(k_barriers + stage * 16); }
-  GK_DEVICE static sptr<uint64_t> empty(uint32_t stage) { return shared_at<uint64_t>(k_barriers + stage * 16 + 8); }
-
-  // Eight rows of tiles at a time share rows of A and B in L2.
-  GK_DEVICE static void origin(const wgmma_args &a, uint32_t tile, int64_t *row0, int64_t *column0) {
-    constexpr uint32_t group = 8;
-    const uint32_t first_m = tile / (group * a.tiles_n) * group;
-    const uint32_t in_group = a.tiles_m - first_m < group ? a.tiles_m - first_m : group;
-    const uint32_t rest = tile % (group * a.tiles_n);
-    *row0 = int64_t(first_m + rest % in_group) * k_block_m;
-    *column0 = int64_t(rest / in_group) * k_columns;
-  }
-
-  GK_DEVICE static void load(const wgmma_args &a, uint32_t tiles, int32_t steps) {
-    uint32_t stage = 0, parity = 1;  // the first wait for each stage passes: nobody has used it
-    for (uint32_t tile = block_idx().x; tile < tiles; tile += grid_dim().x) {
-      int64_t row0, column0;
-      origin(a, tile, &row0, &column0);
-      for (int32_t step = 0; step < steps; ++step) {
-        mbarrier_wait_parity(empty(stage), parity);
-        mbarrier_arrive_expect_tx(full(stage), k_stage_bytes);
-        const sptr<uint8_t> at = shared_at<uint8_t>(stage * k_stage_bytes);
-        const int32_t k = int32_t(step * k_stage_k);
-        cp_async_bulk_tensor_2d(at, a.a, k, int32_t(row0), full(stage));
-        cp_async_bulk_tensor_2d(at + k_a_bytes, a.b, k, int32_t(column0), full(stage));
-        if constexpr (Pair)
-          cp_async_bulk_tensor_2d(at + (k_a_bytes + k_columns * k_row_bytes), a.b2, k, int32_t(column0), full(stage));
-        if (++stage == k_stages) {
-          stage = 0;
-          parity ^= 1;
-        }
-      }
-    }
-  }
-
-  GK_DEVICE static void multiply(sum (&d)[k_sums], uint64_t a, uint64_t b, bool accumulate) {
-    if constexpr (k_integer)
-      wgmma_m64_s8(d, a, b, accumulate);
-    else
-      wgmma_m64<T>(d, a, b, accumulate);
-  }
-
-  GK_DEVICE static void consume(const wgmma_args &a, uint32_t tiles, int32_t steps, uint32_t group) {
-    uint32_t stage = 0, parity = 0;
-    sum d[k_sums], d2[Pair ? k_sums : 1];
-    for (uint32_t tile = block_idx().x; tile < tiles; tile += grid_dim().x) {
-      int64_t row0, column0;
-      origin(a, tile, &row0, &column0);
-      uint32_t previous = 0;
-      for (int32_t step = 0; step < steps; ++step) {
-        mbarrier_wait_parity(full(stage), parity);
-        const sptr<uint8_t> at = shared_at<uint8_t>(stage * k_stage_bytes);
-        const sptr<uint8_t> rows = at + group * 64 * k_row_bytes, columns = at + k_a_bytes;
-        wgmma_hold(d);
-        if constexpr (Pair) wgmma_hold(d2);
-        wgmma_fence();
-        GK_UNROLL
-        for (uint32_t part = 0; part < k_row_bytes; part += 32) {
-          const uint64_t da = wgmma_descriptor(rows + part, 0, k_atom_bytes);
-          const bool accumulate = step != 0 || part != 0;
-          multiply(d, da, wgmma_descriptor(columns + part, 0, k_atom_bytes), accumulate);
-          if constexpr (Pair)
-            multiply(d2, da, wgmma_descriptor(columns + (k_columns * k_row_bytes + part), 0, k_atom_bytes), accumulate);
-        }
-        wgmma_commit();
-        // One step stays under way; the one before it is done with its stage.
-        if (step != 0) {
-          wgmma_wait<1>();
-          if (lane_id() == 0) mbarrier_arrive(empty(previous));
-        }
-        previous = stage;
-        if (++stage == k_stages) {
-          stage = 0;
-          parity ^= 1;
-        }
-      }
-      wgmma_wait<0>();
-      wgmma_hold(d);
-      if constexpr (Pair) wgmma_hold(d2);
-      if (lane_id() == 0) mbarrier_arrive(empty(previous));
-      store_accumulators<sum, k_sums, Pair>(a.g, row0 + group * 64 + warp_id() % 4 * 16, column0, d, d2);
-    }
-  }
-
-  GK_DEVICE static void run(const wgmma_args &a) {
-    const uint32_t tiles = a.tiles_m * a.tiles_n, group = thread_idx().x / 128;
-    const int32_t steps = int32_t((a.g.k + k_stage_k - 1) / k_stage_k);
-    if (thread_idx().x == 0) {
-      for (uint32_t stage = 0; stage < k_stages; ++stage) {
-        mbarrier_init(full(stage), 1);
-        mbarrier_init(empty(stage), k_consumer_warps);
-      }
-      fence_mbarrier_init();
-      fence_proxy_async();
-    }
-    bar_sync();
-    if (group == 0) {
-      setmaxnreg_dec<40>();
-      if (thread_idx().x == 0) load(a, tiles, steps);
-    } else {
-      setmaxnreg_inc<232>();
-      consume(a, tiles, steps, group - 1);
-    }
-  }
-};
-
-template <class T, class Shape, bool Pair>
-GK_KERNEL(k_threads, 1)
+GK_KERNEL(k_wgmma_threads, 1)
 gemm_wgmma_kernel(GK_GRID_CONSTANT wgmma_args a) {
-  gemm_wgmma<T, Shape, Pair>::run(a);
+  using kernel = gemm_wgmma<T, Shape, Pair>;
+  kernel::run(a, [&](int64_t row0, int64_t column0, const auto &d, const auto &d2) {
+    store_accumulators<typename kernel::sum, kernel::k_sums, Pair>(a.g, row0, column0, d, d2);
+  });
 }
 
 template <class T, class Shape, bool Pair>
 void launch(const gk_gemm &p, places at, context &ctx) {
-  using kernel = gemm_wgmma<T, Shape, Pair>;
-  wgmma_args a;
-  a.g = make_gemm_args(p, at);
-  a.tiles_m = uint32_t(ceil_div(p.m, k_block_m));
-  a.tiles_n = uint32_t(ceil_div(p.n, kernel::k_columns));
-  const auto map = [&](void *base, int64_t rows, int64_t ld, uint32_t box_rows) {
-    return runtime::make_tensor_map({.base = base,
-                                     .element_bytes = sizeof(T),
-                                     .dimensions = 2,
-                                     .extent = {uint64_t(p.k), uint64_t(rows), 1},
-                                     .stride_bytes = {uint64_t(ld) * sizeof(T), 0},
-                                     .box = {uint32_t(kernel::k_stage_k), box_rows, 1}});
-  };
-  a.a = map(at[k_gemm_a], p.m, p.lda, k_block_m);
-  a.b = map(at[k_gemm_b], p.n, p.ldb, uint32_t(kernel::k_columns));
-  a.b2 = Pair ? map(at[k_gemm_b2], p.n, p.ldb, uint32_t(kernel::k_columns)) : a.b;
-  const uint32_t tiles = a.tiles_m * a.tiles_n;
-  runtime::launch(ctx.stream(), &gemm_wgmma_kernel<T, Shape, Pair>,
-                  {.grid_x = tiles < ctx.can().multiprocessors ? tiles : ctx.can().multiprocessors,
-                   .threads = k_threads,
-                   .shared_bytes = kernel::k_shared_bytes},
-                  a);
+  const wgmma_args a =
+      make_wgmma_args<T, Shape, Pair>(make_gemm_args(p, at), at[k_gemm_a], at[k_gemm_b], at[k_gemm_b2]);
+  runtime::launch(ctx.stream(), &gemm_wgmma_kernel<T, Shape, Pair>, wgmma_launch<T, Shape, Pair>(a, ctx), a);
 }
 
 template <class T>

@@ -253,22 +253,12 @@ struct gemm_mma {
     v[0] = int32_t(x.x), v[1] = int32_t(x.y), v[2] = int32_t(x.z), v[3] = int32_t(x.w);
   }
 
-  GK_DEVICE static void run(const gemm_args &a) {
-    // Eight rows of tiles at a time: the blocks that run together then share rows of A and of B in L2.
-    const uint32_t tiles_m = uint32_t((a.m + k_tile.block_m - 1) / k_tile.block_m);
-    const uint32_t tiles_n = uint32_t((a.n + k_columns - 1) / k_columns);
-    constexpr uint32_t group = 8;
-    const uint32_t first_m = block_idx().x / (group * tiles_n) * group;
-    const uint32_t in_group = tiles_m - first_m < group ? tiles_m - first_m : group;
-    const uint32_t rest = block_idx().x % (group * tiles_n);
-    const int64_t row0 = int64_t(first_m + rest % in_group) * k_tile.block_m;
-    const int64_t column0 = int64_t(rest / in_group) * k_columns;
-    const uint32_t split = block_idx().z;
-    const int64_t k_begin = split * a.split_k;
-    const int64_t k_end = k_begin + a.split_k < a.k ? k_begin + a.split_k : a.k;
+  // d += the part [k_begin, k_end) of the product. Leaves no copy in flight, but warps may still be reading the last
+  // stage.
+  GK_DEVICE static void accumulate(const gemm_args &a, int64_t row0, int64_t column0, int64_t k_begin, int64_t k_end,
+                                   sum (&d)[k_m_tiles][k_n_tiles][4]) {
     const int32_t steps = int32_t((k_end - k_begin + k_stage_k - 1) / k_stage_k);
-
-    sum d[k_m_tiles][k_n_tiles][4] = {}, part[is_f8<T> ? k_m_tiles : 1][is_f8<T> ? k_n_tiles : 1][4] = {};
+    sum part[is_f8<T> ? k_m_tiles : 1][is_f8<T> ? k_n_tiles : 1][4] = {};
     GK_UNROLL
     for (int s = 0; s < k_tile.stages - 1; ++s) {
       if (s < steps) load_stage(a, s, row0, column0, k_begin + int64_t(s) * k_stage_k, k_end);
@@ -294,6 +284,24 @@ struct gemm_mma {
       }
     }
     cp_async_wait<0>();
+  }
+
+  GK_DEVICE static void run(const gemm_args &a) {
+    // Eight rows of tiles at a time: the blocks that run together then share rows of A and of B in L2.
+    const uint32_t tiles_m = uint32_t((a.m + k_tile.block_m - 1) / k_tile.block_m);
+    const uint32_t tiles_n = uint32_t((a.n + k_columns - 1) / k_columns);
+    constexpr uint32_t group = 8;
+    const uint32_t first_m = block_idx().x / (group * tiles_n) * group;
+    const uint32_t in_group = tiles_m - first_m < group ? tiles_m - first_m : group;
+    const uint32_t rest = block_idx().x % (group * tiles_n);
+    const int64_t row0 = int64_t(first_m + rest % in_group) * k_tile.block_m;
+    const int64_t column0 = int64_t(rest / in_group) * k_columns;
+    const uint32_t split = block_idx().z;
+    const int64_t k_begin = split * a.split_k;
+    const int64_t k_end = k_begin + a.split_k < a.k ? k_begin + a.split_k : a.k;
+
+    sum d[k_m_tiles][k_n_tiles][4] = {};
+    accumulate(a, row0, column0, k_begin, k_end, d);
     store(a, d, row0, column0, split);
   }
 };

@@ -1,0 +1,192 @@
+// The mainloop of gemm on Hopper's warp-group units: F16, BF16 and I8; sm_90a only.
+//
+// A persistent block of three warp groups. One thread of the first loads tiles of A and B with bulk tensor copies into
+// a ring of stages; the other two groups multiply 64 rows each with wgmma and store D from registers while the next
+// tile is already being loaded. Stage s is full when its bytes have arrived (full[s]: one arrival, by the loader, which
+// announces the bytes) and empty when all eight consumer warps have waited for the wgmma that read it (empty[s]).
+//
+// Shared memory: stages of A [128][128 bytes of k] and B [block_n][128 bytes of k] in the 128-byte swizzle, each at a
+// multiple of 1024; then the barriers.
+// SWIGLU pair: the B tile is block_n / 2 rows of B, then as many of B2; a thread owns gate and up of a column.
+#include "device/gemm_rows.cuh"
+#pragma once
+
+#include <type_traits>
+
+#include "device/gemm_rows.cuh"
+#include "gemm_args.hpp"
+
+namespace gonka::cuda {
+
+struct wgmma_tile {
+  int block_n, stages;
+};
+struct wgmma_wide {  // 48 KiB a stage; 128 accumulators a thread: most products per byte of shared memory read
+  static constexpr wgmma_tile tile = {256, 4};
+};
+struct wgmma_square {  // 32 KiB a stage: for D with too few tiles of the other kind
+  static constexpr wgmma_tile tile = {128, 6};
+};
+
+inline constexpr uint32_t k_wgmma_threads = 384, k_block_m = 128, k_row_bytes = 128, k_consumer_warps = 8;
+inline constexpr uint32_t k_atom_bytes = 1024;  // eight rows
+
+struct wgmma_args {
+  gemm_args g;
+  uint32_t tiles_m, tiles_n;
+  tensor_map a, b, b2;
+};
+
+// finish(row0, column0, d, d2) takes a warp's 16 rows of a tile from row0 on; all four warps of a group call it.
+template <class T, class Shape, bool Pair>
+struct gemm_wgmma {
+  static constexpr bool k_integer = sizeof(T) == 1;
+  using sum = std::conditional_t<k_integer, int32_t, float>;
+  static constexpr int k_block_n = Shape::tile.block_n, k_stages = Shape::tile.stages;
+  static constexpr int k_columns = Pair ? k_block_n / 2 : k_block_n;  // of D
+  static constexpr int k_sums = k_columns / 2;                        // per thread and product
+  static constexpr uint32_t k_a_bytes = k_block_m * k_row_bytes, k_stage_bytes = k_a_bytes + k_block_n * k_row_bytes;
+  static constexpr uint32_t k_barriers = k_stages * k_stage_bytes;
+  static constexpr uint32_t k_shared_bytes = k_barriers + k_stages * 16;
+  static constexpr int64_t k_stage_k = k_row_bytes / sizeof(T);
+
+  GK_DEVICE static sptr<uint64_t> full(uint32_t stage) { return shared_at<uint64_t>(k_barriers + stage * 16); }
+  GK_DEVICE static sptr<uint64_t> empty(uint32_t stage) { return shared_at<uint64_t>(k_barriers + stage * 16 + 8); }
+
+  // Eight rows of tiles at a time share rows of A and B in L2.
+  GK_DEVICE static void origin(const wgmma_args &a, uint32_t tile, int64_t *row0, int64_t *column0) {
+    constexpr uint32_t group = 8;
+    const uint32_t first_m = tile / (group * a.tiles_n) * group;
+    const uint32_t in_group = a.tiles_m - first_m < group ? a.tiles_m - first_m : group;
+    const uint32_t rest = tile % (group * a.tiles_n);
+    *row0 = int64_t(first_m + rest % in_group) * k_block_m;
+    *column0 = int64_t(rest / in_group) * k_columns;
+  }
+
+  GK_DEVICE static void load(const wgmma_args &a, uint32_t tiles, int32_t steps) {
+    uint32_t stage = 0, parity = 1;  // the first wait for each stage passes: nobody has used it
+    for (uint32_t tile = block_idx().x; tile < tiles; tile += grid_dim().x) {
+      int64_t row0, column0;
+      origin(a, tile, &row0, &column0);
+      for (int32_t step = 0; step < steps; ++step) {
+        mbarrier_wait_parity(empty(stage), parity);
+        mbarrier_arrive_expect_tx(full(stage), k_stage_bytes);
+        const sptr<uint8_t> at = shared_at<uint8_t>(stage * k_stage_bytes);
+        const int32_t k = int32_t(step * k_stage_k);
+        cp_async_bulk_tensor_2d(at, a.a, k, int32_t(row0), full(stage));
+        cp_async_bulk_tensor_2d(at + k_a_bytes, a.b, k, int32_t(column0), full(stage));
+        if constexpr (Pair)
+          cp_async_bulk_tensor_2d(at + (k_a_bytes + k_columns * k_row_bytes), a.b2, k, int32_t(column0), full(stage));
+        if (++stage == k_stages) {
+          stage = 0;
+          parity ^= 1;
+        }
+      }
+    }
+  }
+
+  GK_DEVICE static void multiply(sum (&d)[k_sums], uint64_t a, uint64_t b, bool accumulate) {
+    if constexpr (k_integer)
+      wgmma_m64_s8(d, a, b, accumulate);
+    else
+      wgmma_m64<T>(d, a, b, accumulate);
+  }
+
+  template <class Finish>
+  GK_DEVICE static void consume(const wgmma_args &a, uint32_t tiles, int32_t steps, uint32_t group,
+                                const Finish &finish) {
+    uint32_t stage = 0, parity = 0;
+    sum d[k_sums], d2[Pair ? k_sums : 1];
+    for (uint32_t tile = block_idx().x; tile < tiles; tile += grid_dim().x) {
+      int64_t row0, column0;
+      origin(a, tile, &row0, &column0);
+      uint32_t previous = 0;
+      for (int32_t step = 0; step < steps; ++step) {
+        mbarrier_wait_parity(full(stage), parity);
+        const sptr<uint8_t> at = shared_at<uint8_t>(stage * k_stage_bytes);
+        const sptr<uint8_t> rows = at + group * 64 * k_row_bytes, columns = at + k_a_bytes;
+        wgmma_hold(d);
+        if constexpr (Pair) wgmma_hold(d2);
+        wgmma_fence();
+        GK_UNROLL
+        for (uint32_t part = 0; part < k_row_bytes; part += 32) {
+          const uint64_t da = wgmma_descriptor(rows + part, 0, k_atom_bytes);
+          const bool accumulate = step != 0 || part != 0;
+          multiply(d, da, wgmma_descriptor(columns + part, 0, k_atom_bytes), accumulate);
+          if constexpr (Pair)
+            multiply(d2, da, wgmma_descriptor(columns + (k_columns * k_row_bytes + part), 0, k_atom_bytes), accumulate);
+        }
+        wgmma_commit();
+        // One step stays under way; the one before it is done with its stage.
+        if (step != 0) {
+          wgmma_wait<1>();
+          if (lane_id() == 0) mbarrier_arrive(empty(previous));
+        }
+        previous = stage;
+        if (++stage == k_stages) {
+          stage = 0;
+          parity ^= 1;
+        }
+      }
+      wgmma_wait<0>();
+      wgmma_hold(d);
+      if constexpr (Pair) wgmma_hold(d2);
+      if (lane_id() == 0) mbarrier_arrive(empty(previous));
+      finish(row0 + group * 64 + warp_id() % 4 * 16, column0, d, d2);
+    }
+  }
+
+  template <class Finish>
+  GK_DEVICE static void run(const wgmma_args &a, const Finish &finish) {
+    const uint32_t tiles = a.tiles_m * a.tiles_n, group = thread_idx().x / 128;
+    const int32_t steps = int32_t((a.g.k + k_stage_k - 1) / k_stage_k);
+    if (thread_idx().x == 0) {
+      for (uint32_t stage = 0; stage < k_stages; ++stage) {
+        mbarrier_init(full(stage), 1);
+        mbarrier_init(empty(stage), k_consumer_warps);
+      }
+      fence_mbarrier_init();
+      fence_proxy_async();
+    }
+    bar_sync();
+    if (group == 0) {
+      setmaxnreg_dec<40>();
+      if (thread_idx().x == 0) load(a, tiles, steps);
+    } else {
+      setmaxnreg_inc<232>();
+      consume(a, tiles, steps, group - 1, finish);
+    }
+  }
+};
+
+// Host: maps and tile counts for dense or strided operands whose rows are 16 bytes aligned.
+template <class T, class Shape, bool Pair>
+wgmma_args make_wgmma_args(const gemm_args &g, void *a, void *b, void *b2) {
+  using kernel = gemm_wgmma<T, Shape, Pair>;
+  wgmma_args out;
+  out.g = g;
+  out.tiles_m = uint32_t(ceil_div(g.m, k_block_m));
+  out.tiles_n = uint32_t(ceil_div(g.n, kernel::k_columns));
+  const auto map = [&](void *base, int64_t rows, int64_t ld, uint32_t box_rows) {
+    return runtime::make_tensor_map({.base = base,
+                                     .element_bytes = sizeof(T),
+                                     .dimensions = 2,
+                                     .extent = {uint64_t(g.k), uint64_t(rows), 1},
+                                     .stride_bytes = {uint64_t(ld) * sizeof(T), 0},
+                                     .box = {uint32_t(kernel::k_stage_k), box_rows, 1}});
+  };
+  out.a = map(a, g.m, g.lda, k_block_m);
+  out.b = map(b, g.n, g.ldb, uint32_t(kernel::k_columns));
+  out.b2 = Pair ? map(b2, g.n, g.ldb, uint32_t(kernel::k_columns)) : out.b;
+  return out;
+}
+
+template <class T, class Shape, bool Pair>
+runtime::launch_shape wgmma_launch(const wgmma_args &a, const context &ctx) {
+  const uint32_t tiles = a.tiles_m * a.tiles_n;
+  return {.grid_x = tiles < ctx.can().multiprocessors ? tiles : ctx.can().multiprocessors,
+          .threads = k_wgmma_threads,
+          .shared_bytes = gemm_wgmma<T, Shape, Pair>::k_shared_bytes};
+}
+
+}  // namespace gonka::cuda
