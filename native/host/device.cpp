@@ -7,8 +7,8 @@
 #include <map>
 #include <mutex>
 #include <shared_mutex>
-#include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "backend.hpp"
 #include "cases.hpp"
@@ -62,26 +62,31 @@ const built_case *representative_case(gk_op op) {
   return nullptr;
 }
 
-// Outcomes of the self-test in this process. They belong to the library's code and the device it drives, so opening a
-// device again does not ask again.
+// Outcomes of the self-test in this process, so that opening a device again does not ask again. They belong to a loaded
+// library, not to the address of its table: once a library is gone, that address may be another one's, which must not
+// inherit its verdict. A weak_ptr keeps the identity, not the library.
 class tested_devices {
  public:
-  std::vector<tested_implementation> test(const gk_backend &table, gk_device *handle, uint32_t index,
-                                          const op_spec &spec) {
-    const key k{&table, index, spec.op};
+  std::vector<tested_implementation> test(const std::shared_ptr<const backend_library> &library, gk_device *handle,
+                                          uint32_t index, const op_spec &spec) {
+    const std::pair k(index, spec.op);
     {
       const std::lock_guard lock(mutex_);
-      if (const auto found = outcomes_.find(k); found != outcomes_.end()) return found->second;
+      const auto &known = outcomes_[library];
+      if (const auto found = known.find(k); found != known.end()) return found->second;
     }
-    auto outcome = self_test(table, handle, spec);
+    auto outcome = self_test(*library->table, handle, spec);
     const std::lock_guard lock(mutex_);
-    return outcomes_.insert_or_assign(k, std::move(outcome)).first->second;
+    std::erase_if(outcomes_, [](const auto &entry) { return entry.first.expired(); });
+    return outcomes_[library].insert_or_assign(k, std::move(outcome)).first->second;
   }
 
  private:
-  using key = std::tuple<const gk_backend *, uint32_t, gk_op>;
+  using identity = std::weak_ptr<const backend_library>;
   std::mutex mutex_;
-  std::map<key, std::vector<tested_implementation>> outcomes_;
+  std::map<identity, std::map<std::pair<uint32_t, gk_op>, std::vector<tested_implementation>>,
+           std::owner_less<identity>>
+      outcomes_;
 };
 
 tested_devices &process_outcomes() {
@@ -330,7 +335,7 @@ void device::ensure_tested(gk_op op) {
   if (s.tested.load(std::memory_order_acquire)) return;
   const std::lock_guard lock(s.testing);
   if (s.tested.load(std::memory_order_relaxed)) return;
-  s.implementations = process_outcomes().test(*library_->table, handle_, index_, *spec);
+  s.implementations = process_outcomes().test(library_, handle_, index_, *spec);
   for (const tested_implementation &t : s.implementations) {
     if (!t.disabled) continue;
     s.any_disabled = true;

@@ -211,6 +211,28 @@ void tested_once_by_many_threads() {
   g_broken = 0;
 }
 
+// A verdict lasts as long as the library, and is nobody else's.
+void verdicts_belong_to_the_library() {
+  const auto library = planted_library();
+  g_broken = 1;
+  {
+    const auto d = device::open(library, 0, {.threads = 1});
+    notices heard(*d);
+    d->ensure_tested(GK_OP_SILU_MUL);
+    CHECK_EQ(heard.list.size(), 1u);
+  }
+  g_broken = 0;
+  const auto again = device::open(library, 0, {.threads = 1});
+  notices heard_again(*again);
+  CHECK(again->implementations(GK_OP_SILU_MUL)[0].disabled);
+  CHECK_EQ(heard_again.list.size(), 1u);
+  // The same table, loaded anew.
+  const auto other = device::open(planted_library(), 0, {.threads = 1});
+  notices heard_other(*other);
+  CHECK(!other->implementations(GK_OP_SILU_MUL)[0].disabled);
+  CHECK(heard_other.list.empty());
+}
+
 void no_memory_is_no_verdict() {
   const auto d = device::open(planted_library(), 0, {.threads = 1});
   notices heard(*d);
@@ -339,6 +361,7 @@ int main() {
   a_wrong_implementation_is_passed_over();
   a_device_without_a_right_one_is_an_error();
   tested_once_by_many_threads();
+  verdicts_belong_to_the_library();
   no_memory_is_no_verdict();
   everything_falls_back();
   operands_are_checked();
