@@ -42,11 +42,19 @@ export type {
   PocV1Stats,
 } from './native-api.ts'
 export { collect, openSession, type PocV1Batch, type PocV1Options, pocV1, runSession } from './poc-v1.ts'
-export type { Energy, Environment, Payload, PocV1Statement, Timing } from './proof/payload.ts'
+export type {
+  Energy,
+  Environment,
+  MatmulPowStatement,
+  Payload,
+  PocV1Statement,
+  Statement,
+  Timing,
+} from './proof/payload.ts'
 export { type Proof, type ProveOptions, prove } from './proof/prove.ts'
+export type { Recomputation } from './proof/recompute.ts'
 export {
   type Expectations,
-  type Recomputation,
   type VerifyOptions,
   type VerifyResult,
   verifyProof as verify,

@@ -4,20 +4,31 @@
  * Decoding is strict by construction: what was decoded is encoded again and must give the same bytes. Unknown fields,
  * fields out of order or given twice, explicit defaults and overlong varints all fail that test.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import protobuf from 'protobufjs'
-import { GonkaError, messageOf } from '../errors.ts'
-import { packageRoot } from '../package-info.ts'
+import { readMatmulPow, wireMatmulPow } from './matmul-pow-codec.ts'
 import {
   type Energy,
   type Environment,
   energyNotAvailable,
   limits,
   type Payload,
-  type PocV1Statement,
+  type Statement,
   type Timing,
 } from './payload.ts'
+import { readPocV1, wirePocV1 } from './poc-v1-codec.ts'
+import {
+  decodeMessage,
+  integer,
+  type Message,
+  messageType,
+  number,
+  own,
+  present,
+  requireCanonical,
+  section,
+  text,
+  unreadable,
+  withoutDefaults,
+} from './wire.ts'
 
 export interface ProofFile {
   /** Encoded Payload. */
@@ -29,13 +40,6 @@ export interface ProofFile {
 }
 
 const payloadVersion = 1
-
-let root: protobuf.Root | undefined
-
-function messageType(name: string): protobuf.Type {
-  root ??= protobuf.parse(readFileSync(join(packageRoot(), 'lib', 'proof', 'proof.proto'), 'utf8')).root
-  return root.lookupType(`gonka.proof.${name}`)
-}
 
 export function encodeProofFile(file: ProofFile): Uint8Array {
   return messageType('ProofFile').encode(withoutDefaults(file)).finish()
@@ -65,28 +69,13 @@ export function encodePayload(payload: Payload): Uint8Array {
   return messageType('Payload')
     .encode({
       version: payloadVersion,
-      pocV1: wirePocV1(statement),
+      ...(statement.kind === 'poc_v1' ? { pocV1: wirePocV1(statement) } : { matmulPow: wireMatmulPow(statement) }),
       environment: withoutDefaults(environment),
       timing: withoutDefaults(timing),
       // An optional field is written whenever it is there, zero included.
       energy: { ...withoutDefaults({ method: energy.method }), ...present({ joules: energy.joules }) },
     })
     .finish()
-}
-
-function wirePocV1(statement: PocV1Statement): object {
-  const { kind, rTarget, nonces, dist, params, partition, ...rest } = statement
-  // Records of the protocol keep their published names; protobuf field names in this library are camel case.
-  const camelCase = Object.entries(params).map(([name, value]) => [
-    name.replace(/_(.)/g, (_, c: string) => c.toUpperCase()),
-    value,
-  ])
-  return {
-    ...withoutDefaults({ ...rest, nonces: Array.from(nonces, long), dist: Array.from(dist) }),
-    ...present({ rTarget }),
-    params: withoutDefaults(Object.fromEntries(camelCase) as Record<string, unknown>),
-    partition: withoutDefaults(partition),
-  }
 }
 
 /** Throws ERR_GK_PROOF_UNREADABLE for anything that is not a complete, canonical payload of a known version. */
@@ -98,7 +87,7 @@ export function decodePayload(bytes: Uint8Array): Payload {
     )
   }
   const payload: Payload = {
-    statement: readPocV1(section(message, 'pocV1', 'statement')),
+    statement: readStatement(message),
     environment: readEnvironment(section(message, 'environment')),
     timing: readTiming(section(message, 'timing')),
     energy: readEnergy(section(message, 'energy')),
@@ -107,43 +96,10 @@ export function decodePayload(bytes: Uint8Array): Payload {
   return payload
 }
 
-function readPocV1(message: Message): PocV1Statement {
-  const params = section(message, 'params')
-  const partition = section(message, 'partition')
-  const nonces = list(message, 'nonces')
-  const dist = list(message, 'dist')
-  if (nonces.length > limits.artifacts) {
-    throw unreadable(`${nonces.length} nonces; at most ${limits.artifacts} are accepted`)
-  }
-  if (nonces.length !== dist.length) throw unreadable(`${nonces.length} nonces but ${dist.length} distances`)
-  return {
-    kind: 'poc_v1',
-    params: {
-      dim: number(params, 'dim'),
-      n_layers: number(params, 'nLayers'),
-      n_heads: number(params, 'nHeads'),
-      n_kv_heads: number(params, 'nKvHeads'),
-      vocab_size: number(params, 'vocabSize'),
-      ffn_dim_multiplier: number(params, 'ffnDimMultiplier'),
-      multiple_of: number(params, 'multipleOf'),
-      norm_eps: number(params, 'normEps'),
-      rope_theta: number(params, 'ropeTheta'),
-      use_scaled_rope: own(params, 'useScaledRope') === true,
-      seq_len: number(params, 'seqLen'),
-    },
-    blockHash: text(message, 'blockHash', limits.blockHashBytes),
-    publicKey: text(message, 'publicKey'),
-    partition: {
-      nodeId: integer(own(partition, 'nodeId')),
-      nodeCount: integer(own(partition, 'nodeCount')),
-      groupId: integer(own(partition, 'groupId')),
-      groupCount: integer(own(partition, 'groupCount')),
-    },
-    rTarget: own(message, 'rTarget') === undefined ? undefined : number(message, 'rTarget'),
-    searched: integer(own(message, 'searched')),
-    nonces: BigInt64Array.from(nonces, (nonce) => signed(integer(nonce))),
-    dist: Float64Array.from(dist as number[]),
-  }
+function readStatement(message: Message): Statement {
+  // Both would mean two statements under one signature; the encoding again would drop one and differ.
+  if (own(message, 'matmulPow') !== undefined) return readMatmulPow(section(message, 'matmulPow'))
+  return readPocV1(section(message, 'pocV1', 'statement'))
 }
 
 function readEnvironment(message: Message): Environment {
@@ -152,8 +108,8 @@ function readEnvironment(message: Message): Environment {
     throw unreadable('environment: the digest of the backend is not 32 bytes')
   }
   const compute = text(message, 'compute')
-  if (compute !== 'f32' && compute !== 'f16') {
-    throw unreadable(`environment: arithmetic ${JSON.stringify(compute)} is neither f32 nor f16`)
+  if (compute !== 'f32' && compute !== 'f16' && compute !== 'i32') {
+    throw unreadable(`environment: arithmetic ${JSON.stringify(compute)} is none of f32, f16, i32`)
   }
   return {
     packageVersion: text(message, 'packageVersion'),
@@ -191,83 +147,4 @@ function readEnergy(message: Message): Energy {
   }
   if (joules !== undefined && !(joules >= 0 && Number.isFinite(joules))) throw unreadable(`energy: ${joules} joules`)
   return { method, joules }
-}
-
-/** A decoded message: own properties are the fields that were in the bytes (repeated ones always). */
-type Message = Readonly<Record<string, unknown>>
-
-function decodeMessage(name: string, bytes: Uint8Array): Message {
-  try {
-    return messageType(name).decode(bytes) as unknown as Message
-  } catch (error) {
-    throw unreadable(`not a proof file: ${messageOf(error)}`, error)
-  }
-}
-
-function own(message: Message, field: string): unknown {
-  return Object.hasOwn(message, field) ? message[field] : undefined
-}
-
-function section(message: Message, field: string, name: string = field): Message {
-  const value = own(message, field)
-  if (value === undefined) throw unreadable(`the payload has no ${name}`)
-  return value as Message
-}
-
-function list(message: Message, field: string): readonly unknown[] {
-  return (own(message, field) ?? []) as readonly unknown[]
-}
-
-function number(message: Message, field: string): number {
-  return (own(message, field) ?? 0) as number
-}
-
-function text(message: Message, field: string, limit: number = limits.textBytes): string {
-  const value = (own(message, field) ?? '') as string
-  if (Buffer.byteLength(value) > limit) throw unreadable(`${field} is longer than ${limit} bytes`)
-  return value
-}
-
-/** An unsigned 64-bit field as protobufjs decodes it. */
-function integer(value: unknown): bigint {
-  if (value === undefined || typeof value === 'number') return BigInt(value ?? 0)
-  const { low, high } = value as { low: number; high: number }
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
-}
-
-/** The inverse of integer(). */
-function long(value: bigint): object {
-  return { low: Number(BigInt.asIntN(32, value)), high: Number(BigInt.asIntN(32, value >> 32n)), unsigned: true }
-}
-
-/** A nonce of 2^63 or more has no place in a signed array; it is out of range either way. */
-function signed(nonce: bigint): bigint {
-  if (nonce >= 1n << 63n) throw unreadable(`nonce ${nonce} is above 2^53-1`)
-  return nonce
-}
-
-function withoutDefaults(fields: object): Record<string, unknown> {
-  const kept: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(fields)) {
-    if (typeof value === 'bigint') {
-      if (value !== 0n) kept[name] = long(value)
-    } else if (ArrayBuffer.isView(value) || Array.isArray(value)) {
-      if ((value as { length: number }).length > 0) kept[name] = value
-    } else if (value !== 0 && value !== '' && value !== false && value !== undefined) {
-      kept[name] = value
-    }
-  }
-  return kept
-}
-
-function present(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-}
-
-function requireCanonical(bytes: Uint8Array, again: Uint8Array, what: string): void {
-  if (Buffer.compare(bytes, again) !== 0) throw unreadable(`${what} is not in canonical form`)
-}
-
-function unreadable(message: string, cause?: unknown): GonkaError {
-  return new GonkaError('ERR_GK_PROOF_UNREADABLE', message, { cause })
 }

@@ -1,5 +1,6 @@
 /** What a proof says, as typed data, and the checks that need no computation. */
 import type { PocV1Params } from '../native-api.ts'
+import type { MatmulPowJob } from '../protocol/matmul-pow.ts'
 import type { Partition } from '../protocol/partition.ts'
 
 /** "With these parameters, block hash and public key, these nonces have these distances." */
@@ -19,7 +20,16 @@ export interface PocV1Statement {
   readonly dist: Float64Array
 }
 
-export type Statement = PocV1Statement
+/** "These tiles win under this challenge": a claim about an amount of exact integer products. */
+export interface MatmulPowStatement extends MatmulPowJob {
+  readonly kind: 'matmul_pow'
+  /** A share is (nonces[i], bi[i], bj[i]); there are exactly `shares` of them. */
+  readonly nonces: BigUint64Array
+  readonly bi: Uint32Array
+  readonly bj: Uint32Array
+}
+
+export type Statement = PocV1Statement | MatmulPowStatement
 
 /** What the prover says it ran on: labels, never evidence. */
 export interface Environment {
@@ -35,8 +45,8 @@ export interface Environment {
   readonly driver: string
   readonly implementation: string
   readonly threads: number
-  /** Arithmetic of the forward pass: decides the tolerance. */
-  readonly compute: 'f32' | 'f16'
+  /** Arithmetic of the work: decides the tolerance. i32 is exact. */
+  readonly compute: 'f32' | 'f16' | 'i32'
 }
 
 export interface Timing {
@@ -56,8 +66,8 @@ export interface Energy {
 
 export const energyNotAvailable: Energy = { method: 'not available', joules: undefined }
 
-export interface Payload {
-  readonly statement: Statement
+export interface Payload<S extends Statement = Statement> {
+  readonly statement: S
   readonly environment: Environment
   readonly timing: Timing
   readonly energy: Energy

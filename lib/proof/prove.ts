@@ -5,7 +5,7 @@ import type { NativeDevice, PocV1Session } from '../native-api.ts'
 import { packageVersion } from '../package-info.ts'
 import { collect, openSession, type PocV1Options, runRequest, runSession } from '../poc-v1.ts'
 import { checkedPartition, inPartition, type Partition, wholePartition } from '../protocol/partition.ts'
-import { type Environment, energyNotAvailable, limits, type Payload } from './payload.ts'
+import { type Environment, energyNotAvailable, limits, type Payload, type PocV1Statement } from './payload.ts'
 import { signProof } from './sign.ts'
 
 export interface ProveOptions extends Omit<PocV1Options, 'publicKey' | 'weights'> {
@@ -22,7 +22,7 @@ export interface ProveOptions extends Omit<PocV1Options, 'publicKey' | 'weights'
 export interface Proof {
   /** The proof file. */
   readonly bytes: Uint8Array
-  readonly payload: Payload
+  readonly payload: Payload<PocV1Statement>
 }
 
 /** Computes the nonces and signs what came out. Throws ERR_GK_* of the device, and those of signProof. */
@@ -47,7 +47,7 @@ export async function prove(options: ProveOptions): Promise<Proof> {
   try {
     const started = now()
     const result = await collect(runSession(session, request, options.signal), options.onComputed)
-    const payload: Payload = {
+    const payload: Payload<PocV1Statement> = {
       statement: {
         kind: 'poc_v1',
         params: options.params,

@@ -3,12 +3,13 @@ import { publicKeyOf, sign, verifySignature } from '../chain/keys.ts'
 import { GonkaError } from '../errors.ts'
 import { decodePayload, encodePayload, encodeProofFile, type ProofFile } from './codec.ts'
 import type { Payload } from './payload.ts'
-import { statementProblem } from './statement.ts'
+import { environmentProblem, statementProblem } from './statement.ts'
 
 /** The bytes of a proof file. Throws the code of what is wrong with the payload: what is signed here verifies. */
 export function signProof(payload: Payload, privateKey: Uint8Array): Uint8Array {
   const publicKey = publicKeyOf(privateKey)
-  const problem = statementProblem(payload.statement, Buffer.from(publicKey).toString('hex'))
+  const problem =
+    statementProblem(payload.statement, Buffer.from(publicKey).toString('hex')) ?? environmentProblem(payload)
   if (problem) throw new GonkaError(problem.code, problem.message)
   const bytes = encodePayload(payload)
   decodePayload(bytes) // limits of lengths and counts

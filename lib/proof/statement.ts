@@ -1,8 +1,9 @@
 /** What can be refused about a statement without computing anything. */
 import type { ErrorCode } from '../errors.ts'
+import { jobProblem, tileSize } from '../protocol/matmul-pow.ts'
 import { describeIssues, pocV1ParamsSchema } from '../protocol/params.ts'
 import { inPartition, maxNonce, partitionProblem } from '../protocol/partition.ts'
-import type { PocV1Statement } from './payload.ts'
+import type { MatmulPowStatement, Payload, PocV1Statement, Statement } from './payload.ts'
 
 export interface Problem {
   readonly code: ErrorCode
@@ -13,7 +14,39 @@ export interface Problem {
 const maxDistance = 2.000001
 
 /** The first thing wrong with the statement, or undefined. signerHex: lower-case hex of the key that signed. */
-export function statementProblem(statement: PocV1Statement, signerHex: string): Problem | undefined {
+export function statementProblem(statement: Statement, signerHex: string): Problem | undefined {
+  return statement.kind === 'poc_v1' ? pocV1Problem(statement, signerHex) : matmulPowProblem(statement, signerHex)
+}
+
+/** Whether the environment's arithmetic is one in which such a statement is computed. */
+export function environmentProblem({ statement, environment }: Payload): Problem | undefined {
+  if ((statement.kind === 'matmul_pow') === (environment.compute === 'i32')) return undefined
+  return { code: 'ERR_GK_PROOF_PARAMS', message: `${statement.kind} is not computed in ${environment.compute}` }
+}
+
+function matmulPowProblem(statement: MatmulPowStatement, signerHex: string): Problem | undefined {
+  const { m, n, shares, nonces, bi, bj, publicKey } = statement
+  const named = Buffer.from(publicKey).toString('hex')
+  if (named !== signerHex) {
+    return { code: 'ERR_GK_PROOF_KEY', message: `the tickets are those of key ${named}, but ${signerHex} signed them` }
+  }
+  const job = jobProblem(statement)
+  if (job !== undefined) return { code: 'ERR_GK_PROOF_PARAMS', message: job }
+  const wrong = (message: string): Problem => ({ code: 'ERR_GK_PROOF_ARTIFACT', message })
+  if (nonces.length !== bi.length || nonces.length !== bj.length) return wrong('shares without a nonce or a tile')
+  if (nonces.length !== shares) return wrong(`${nonces.length} shares; the job was for ${shares}`)
+  const seen = new Set<string>()
+  for (const [i, nonce] of nonces.entries()) {
+    const [row, column] = [bi[i] as number, bj[i] as number]
+    const share = `share (${nonce}, ${row}, ${column})`
+    if (row >= m / tileSize || column >= n / tileSize) return wrong(`${share} lies outside ${m} x ${n}`)
+    if (seen.has(share)) return { code: 'ERR_GK_PROOF_DUPLICATE_NONCE', message: `${share} is listed more than once` }
+    seen.add(share)
+  }
+  return undefined
+}
+
+function pocV1Problem(statement: PocV1Statement, signerHex: string): Problem | undefined {
   if (statement.publicKey !== signerHex) {
     const named = JSON.stringify(statement.publicKey)
     return { code: 'ERR_GK_PROOF_KEY', message: `the statement is about key ${named}, but ${signerHex} signed it` }

@@ -4,7 +4,15 @@ import t from 'tap'
 import { keyOf, writeKeyFile } from '../../lib/chain/key-file.ts'
 import { publicKeyOf, sign } from '../../lib/chain/keys.ts'
 import { main } from '../../lib/cli.ts'
-import { inPartition, openDevice, type Payload, prove, verify, wholePartition } from '../../lib/index.ts'
+import {
+  inPartition,
+  openDevice,
+  type Payload,
+  type PocV1Statement,
+  prove,
+  verify,
+  wholePartition,
+} from '../../lib/index.ts'
 import { encodePayload, encodeProofFile } from '../../lib/proof/codec.ts'
 import { testIo } from '../io.ts'
 import { otherPrivateKey, privateKey, publicKeyHex, smallParams } from '../proof/samples.ts'
@@ -20,11 +28,11 @@ const honest = await prove({ device, key, params: smallParams, blockHash: 'a3f1'
 const onDevice = { device: async () => device }
 
 /** A payload of any content with a correct signature: what a dishonest prover can make. */
-function forge(change: (payload: Payload) => Payload): Uint8Array {
+function forge(change: (payload: Payload<PocV1Statement>) => Payload): Uint8Array {
   const payload = encodePayload(change(honest.payload))
   return encodeProofFile({ payload, publicKey: publicKeyOf(privateKey), signature: sign(payload, privateKey) })
 }
-const withStatement = (change: Partial<Payload['statement']>) => (payload: Payload) => ({
+const withStatement = (change: Partial<PocV1Statement>) => (payload: Payload<PocV1Statement>) => ({
   ...payload,
   statement: { ...payload.statement, ...change },
 })
@@ -33,7 +41,7 @@ t.test('an honest proof', async (t) => {
   const result = await verify(honest.bytes, { ...onDevice, sample: 'all' })
   t.match(result, { valid: true, problem: undefined, address: key.address })
   t.match(result.recomputation, { computed: 40, mismatches: 0, tolerance: 1e-6 })
-  const { environment, timing, statement } = result.payload as Payload
+  const { environment, timing, statement } = result.payload as Payload<PocV1Statement>
   t.match(environment, {
     backend: 'cpu',
     device: 'cpu:0',

@@ -1,12 +1,14 @@
 /** What is fuzzed: an input must be refused with the right code, or be read and mean exactly one thing. */
 import { GonkaError } from '../../lib/errors.ts'
 import { decodePayload, decodeProofFile, encodePayload, encodeProofFile } from '../../lib/proof/codec.ts'
+import type { Payload } from '../../lib/proof/payload.ts'
 import { signProof } from '../../lib/proof/sign.ts'
 import { statementProblem } from '../../lib/proof/statement.ts'
+import { provenWork } from '../../lib/protocol/matmul-pow-work.ts'
 import { parseNonceList } from '../../lib/protocol/nonce-list.ts'
 import { ffnHidden, namedParams, parameterCount, parseParams } from '../../lib/protocol/params.ts'
 import { parseProofBatch } from '../../lib/protocol/proof-batch.ts'
-import { privateKey, publicKeyHex, smallParams, smallPayload, withStatement } from '../proof/samples.ts'
+import { privateKey, publicKeyHex, smallMatmulPow, smallParams, smallPayload, withStatement } from '../proof/samples.ts'
 
 export interface Target {
   readonly corpus: readonly Uint8Array[]
@@ -33,8 +35,9 @@ function mustEqual(a: Uint8Array, b: Uint8Array): void {
 
 const utf8 = new TextEncoder()
 const json = (value: unknown): Uint8Array => utf8.encode(JSON.stringify(value))
-const payloads = [
+const payloads: readonly Payload[] = [
   smallPayload,
+  smallMatmulPow,
   withStatement({ rTarget: 1.5, searched: 1000n }),
   withStatement({ partition: { nodeId: 3n, nodeCount: 5n, groupId: 1n, groupCount: 2n }, params: namedParams.v2 }),
   { ...smallPayload, energy: { method: 'powercap', joules: 0 } },
@@ -52,7 +55,7 @@ function parsed(input: Uint8Array): unknown {
 export const targets: Readonly<Record<string, Target>> = {
   'proof-file': {
     corpus: payloads.map((payload) =>
-      payload.statement.partition.nodeCount === 1n
+      payload.statement.kind === 'matmul_pow' || payload.statement.partition.nodeCount === 1n
         ? signProof(payload, privateKey)
         : encodeProofFile({
             payload: encodePayload(payload),
@@ -71,7 +74,15 @@ export const targets: Readonly<Record<string, Target>> = {
         mustEqual(encodePayload(payload), input)
         const problem = statementProblem(payload.statement, publicKeyHex)
         if (problem !== undefined && !problem.code.startsWith('ERR_GK_PROOF_')) throw new Error(problem.code)
-        if (problem === undefined && !Number.isSafeInteger(parameterCount(payload.statement.params))) {
+        const { statement } = payload
+        if (problem === undefined && statement.kind === 'matmul_pow' && !(provenWork(statement).macs > 0)) {
+          throw new Error('a statement without problem proves no work')
+        }
+        if (
+          problem === undefined &&
+          statement.kind === 'poc_v1' &&
+          !Number.isSafeInteger(parameterCount(statement.params))
+        ) {
           throw new Error('a statement without problem has impossible params')
         }
       }),

@@ -4,8 +4,8 @@ import protobuf from 'protobufjs'
 import t from 'tap'
 import { GonkaError } from '../../lib/errors.ts'
 import { decodePayload, decodeProofFile, encodePayload, encodeProofFile } from '../../lib/proof/codec.ts'
-import type { Payload } from '../../lib/proof/payload.ts'
-import { smallPayload, withStatement } from './samples.ts'
+import type { MatmulPowStatement, Payload, PocV1Statement } from '../../lib/proof/payload.ts'
+import { smallMatmulPow, smallPayload, withStatement } from './samples.ts'
 
 const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31)
 t.comment(`TEST_SEED=${seed}`)
@@ -16,35 +16,57 @@ const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 })
 const anyDouble = fc.double({ noDefaultInfinity: true, noNaN: true }).filter((x) => !Object.is(x, -0))
 const positive = fc.double({ min: 0, noDefaultInfinity: true, noNaN: true }).filter((x) => !Object.is(x, -0))
 
+const anyMatmulPow: fc.Arbitrary<MatmulPowStatement> = fc
+  .record({
+    kind: fc.constant('matmul_pow' as const),
+    profile: fc.constantFrom('i8', 'i4'),
+    m: u32,
+    n: u32,
+    k: u32,
+    shares: u32,
+    target: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    challenge: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    publicKey: fc.uint8Array({ minLength: 33, maxLength: 33 }),
+    list: fc.array(fc.tuple(u64, u32, u32), { maxLength: 20 }),
+  })
+  .map(({ list, ...rest }) => ({
+    ...rest,
+    nonces: BigUint64Array.from(list, ([nonce]) => nonce),
+    bi: Uint32Array.from(list, ([, bi]) => bi),
+    bj: Uint32Array.from(list, ([, , bj]) => bj),
+  }))
+
+const anyPocV1: fc.Arbitrary<PocV1Statement> = fc
+  .record({
+    kind: fc.constant('poc_v1' as const),
+    params: fc.record({
+      dim: u32,
+      n_layers: u32,
+      n_heads: u32,
+      n_kv_heads: u32,
+      vocab_size: u32,
+      ffn_dim_multiplier: anyDouble,
+      multiple_of: u32,
+      norm_eps: anyDouble,
+      rope_theta: anyDouble,
+      use_scaled_rope: fc.boolean(),
+      seq_len: u32,
+    }),
+    blockHash: text,
+    publicKey: text,
+    partition: fc.record({ nodeId: u64, nodeCount: u64, groupId: u64, groupCount: u64 }),
+    rTarget: fc.option(anyDouble, { nil: undefined }),
+    searched: u64,
+    artifacts: fc.array(fc.tuple(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }), anyDouble), { maxLength: 20 }),
+  })
+  .map(({ artifacts, ...rest }) => ({
+    ...rest,
+    nonces: BigInt64Array.from(artifacts, ([nonce]) => nonce),
+    dist: Float64Array.from(artifacts, ([, dist]) => dist),
+  }))
+
 const anyPayload: fc.Arbitrary<Payload> = fc.record({
-  statement: fc
-    .record({
-      kind: fc.constant('poc_v1' as const),
-      params: fc.record({
-        dim: u32,
-        n_layers: u32,
-        n_heads: u32,
-        n_kv_heads: u32,
-        vocab_size: u32,
-        ffn_dim_multiplier: anyDouble,
-        multiple_of: u32,
-        norm_eps: anyDouble,
-        rope_theta: anyDouble,
-        use_scaled_rope: fc.boolean(),
-        seq_len: u32,
-      }),
-      blockHash: text,
-      publicKey: text,
-      partition: fc.record({ nodeId: u64, nodeCount: u64, groupId: u64, groupCount: u64 }),
-      rTarget: fc.option(anyDouble, { nil: undefined }),
-      searched: u64,
-      artifacts: fc.array(fc.tuple(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }), anyDouble), { maxLength: 20 }),
-    })
-    .map(({ artifacts, ...rest }) => ({
-      ...rest,
-      nonces: BigInt64Array.from(artifacts, ([nonce]) => nonce),
-      dist: Float64Array.from(artifacts, ([, dist]) => dist),
-    })),
+  statement: fc.oneof(anyPocV1, anyMatmulPow),
   environment: fc.record({
     packageVersion: text,
     platform: text,
@@ -57,7 +79,7 @@ const anyPayload: fc.Arbitrary<Payload> = fc.record({
     driver: text,
     implementation: text,
     threads: u32,
-    compute: fc.constantFrom('f32', 'f16'),
+    compute: fc.constantFrom('f32', 'f16', 'i32'),
   }),
   timing: fc.record({ startedUnixMs: u64, elapsedNs: u64, initNs: u64, vouchedBy: fc.constant('prover' as const) }),
   energy: fc.oneof(
@@ -117,6 +139,7 @@ t.test('other forms of the same message are refused', async (t) => {
     ['empty', new Uint8Array()],
     ['an unknown field', concat(bytes, varintField(100, 1))],
     ['a field given twice', concat(bytes, varintField(1, 1))],
+    ['two statements', concat(bytes, encodePayload(smallMatmulPow))],
     ['a field out of order', concat(bytes.subarray(2), bytes.subarray(0, 2))],
     ['an overlong varint', concat(Uint8Array.of(8, 0x81, 0), bytes.subarray(2))],
     ['another version', concat(varintField(1, 2), bytes.subarray(2))],

@@ -1,6 +1,11 @@
 /** Payloads for tests: well-formed, with invented distances. */
 import { publicKeyOf } from '../../lib/chain/keys.ts'
-import { energyNotAvailable, type Payload, type PocV1Statement } from '../../lib/proof/payload.ts'
+import {
+  energyNotAvailable,
+  type MatmulPowStatement,
+  type Payload,
+  type PocV1Statement,
+} from '../../lib/proof/payload.ts'
 import { wholePartition } from '../../lib/protocol/partition.ts'
 
 export const privateKey = new Uint8Array(32).fill(7)
@@ -33,7 +38,7 @@ export const smallStatement: PocV1Statement = {
   dist: Float64Array.of(1.41, 1.39, 1.4012345678901235),
 }
 
-export const smallPayload: Payload = {
+export const smallPayload: Payload<PocV1Statement> = {
   statement: smallStatement,
   environment: {
     packageVersion: '0.1.0',
@@ -53,6 +58,26 @@ export const smallPayload: Payload = {
   energy: energyNotAvailable,
 }
 
-export function withStatement(change: Partial<PocV1Statement>): Payload {
+/** Shares are invented: their tickets do not win. */
+export const smallMatmulPow: Payload<MatmulPowStatement> = {
+  ...smallPayload,
+  environment: { ...smallPayload.environment, compute: 'i32' },
+  statement: {
+    kind: 'matmul_pow',
+    profile: 'i8',
+    m: 128,
+    n: 64,
+    k: 256,
+    shares: 3,
+    target: new Uint8Array(32).fill(0x10),
+    challenge: new Uint8Array(32).fill(0xc4),
+    publicKey: publicKeyOf(privateKey),
+    nonces: BigUint64Array.of(0n, 2n ** 64n - 1n, 7n),
+    bi: Uint32Array.of(1, 0, 1),
+    bj: Uint32Array.of(0, 0, 0),
+  },
+}
+
+export function withStatement(change: Partial<PocV1Statement>): Payload<PocV1Statement> {
   return { ...smallPayload, statement: { ...smallStatement, ...change } }
 }
