@@ -87,6 +87,12 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/serve.ts'),
   },
   {
+    name: 'status',
+    summary: 'show what a running node does and what it would earn',
+    example: 'gonka-miner status --epoch 403 --total-weight 100000 --coefficient 0.3024',
+    load: () => import('./commands/status.ts'),
+  },
+  {
     name: 'simulate',
     summary: 'run a whole Gonka network on this machine with real ML nodes',
     example: 'gonka-miner simulate --nodes 3 --epochs 2',
