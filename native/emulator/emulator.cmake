@@ -37,4 +37,6 @@ if(GONKA_TESTS)
       add_dependencies(test_${stem} gonka_cuda)
     endif()
   endforeach()
+
+  include(test/native/cuda/planted/planted.cmake)
 endif()

@@ -58,6 +58,8 @@ uint64_t machine::next_random() {  // splitmix64
 
 namespace {
 
+constexpr size_t k_poisoned_stack = 8192;  // of each fiber's stack, where a kernel's frame lies
+
 void switch_to_host(thread &from) {
   fiber::switch_to(from.context, g_machine->host);
 }
@@ -220,7 +222,10 @@ void prepare_cluster(machine &m) {
       t.uncommitted.clear();
       t.groups.clear();
       t.log.clear();
-      t.context.start(m.stacks->at(t.id), stack_pool::k_stack_bytes, thread_main);
+      // Registers that a kernel does not initialise live on the stack here: they begin as NaN.
+      char *const stack = static_cast<char *>(m.stacks->at(t.id));
+      std::memset(stack + stack_pool::k_stack_bytes - k_poisoned_stack, 0xff, k_poisoned_stack);
+      t.context.start(stack, stack_pool::k_stack_bytes, thread_main);
     }
   }
   m.agent_clock = 0;
