@@ -155,7 +155,11 @@ export function brokerV1(scheme: SchemeV1): Broker {
   const statusOf = async (url: string, signal: AbortSignal) =>
     (await call('GET', `${url}${pow}/status`, undefined, signal, statusMs)) as { status: string }
   return {
-    async prepare() {},
+    async prepare(url, signal) {
+      // A node that validated keeps the old stage's weights until it is stopped.
+      const { status } = await statusOf(url, signal)
+      if (status === 'VALIDATING') await call('POST', `${url}${pow}/stop`, undefined, signal, commandMs)
+    },
     async isGenerating(url, signal) {
       const { status } = await statusOf(url, signal)
       return status === 'GENERATING' || status === 'LOADING'
