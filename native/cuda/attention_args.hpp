@@ -60,12 +60,27 @@ GK_DEVICE void store_any(gptr<uint8_t> base, uint32_t type, int64_t index, float
               type == GK_F16 ? from_f32<f16>(value).bits : from_f32<bf16>(value).bits);
 }
 
+// Elements d and d + 1 of a row of O, as far as they lie inside head_dim.
+template <class T>
+GK_DEVICE void store_pair(const attention_args &a, int64_t row, int32_t d, float x, float y) {
+  if (d + 1 < a.head_dim && a.pair_o) {
+    if (a.o_type == GK_F32)
+      st_global(ptr_cast<f32x2>(ptr_cast<float>(a.o) + row + d), f32x2{x, y});
+    else
+      st_global(ptr_cast<uint32_t>(ptr_cast<uint16_t>(a.o) + row + d), pack_f32x2<T>(x, y));
+    return;
+  }
+  if (d < a.head_dim) store_any(a.o, a.o_type, row + d, x);
+  if (d + 1 < a.head_dim) store_any(a.o, a.o_type, row + d + 1, y);
+}
+
 // Host: fills the arguments and uploads the work items for blocks of `rows` rows, those with most keys first, so that
 // the last blocks to finish are short. 0 items: nothing to do.
 uint32_t prepare_attention(const gk_attention &p, places at, context &ctx, int32_t rows, attention_args &a);
 
 void run_attention_mma_f16(const gk_attention &p, places at, context &ctx);
 void run_attention_mma_bf16(const gk_attention &p, places at, context &ctx);
+void run_attention_wgmma(const gk_attention &p, places at, context &ctx);
 void run_attention_simt(const gk_attention &p, places at, context &ctx);
 
 }  // namespace gonka::cuda

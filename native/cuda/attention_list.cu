@@ -89,7 +89,41 @@ void run_simt(void *problem, places at, context &ctx) {
   run_attention_simt(view(problem), at, ctx);
 }
 
+const char *reject_wgmma(const void *problem, const capability &can) {
+  const gk_attention &p = view(problem);
+  if (can.compute_capability != 90) return "wgmma exists on compute capability 9.0 only";
+  if (p.qkv_type == GK_F32) return "tensor cores would round F32 operands";
+  if (p.head_dim > 128) return "head_dim above 128 leaves too few registers";
+  const auto whole = [](int64_t stride, int64_t count) {
+    return count == 1 || (stride % 8 == 0 && stride > 0 && stride < int64_t(1) << 38);
+  };
+  const int64_t total_k = p.batch > 0 ? p.cu_seqlens_k[p.batch] : 0;
+  if (!whole(p.k_token_stride, total_k) || !whole(p.v_token_stride, total_k) ||
+      !whole(p.k_head_stride, p.num_heads_kv) || !whole(p.v_head_stride, p.num_heads_kv))
+    return "bulk copies need rows of K and V 16 bytes aligned";
+  if (total_k == 0 || total_k >= int64_t(1) << 31) return "no keys, or 2^31 and more";
+  return reject_common(problem, can);
+}
+
+const char *reject_wgmma_places(const void *, places at) {
+  return aligned_16(at[k_attention_k]) && aligned_16(at[k_attention_v]) ? nullptr
+                                                                        : "bulk copies need K and V 16 bytes aligned";
+}
+
+// A block has 128 rows; with fewer than half of them in use, the smaller block of mma.sync wastes less.
+const char *wgmma_is_slower(const void *problem, const capability &) {
+  const gk_attention &p = view(problem);
+  for (uint32_t b = 0; b < p.batch; ++b)
+    if ((p.cu_seqlens_q[b + 1] - p.cu_seqlens_q[b]) * (p.num_heads / p.num_heads_kv) > 64) return nullptr;
+  return "too few rows";
+}
+
+void run_wgmma(void *problem, places at, context &ctx) {
+  run_attention_wgmma(view(problem), at, ctx);
+}
+
 constexpr implementation k_list[] = {
+    {"sm90_wgmma", reject_wgmma, reject_wgmma_places, run_wgmma, wgmma_is_slower},
     {"sm80_mma", reject_mma, nullptr, run_mma},
     {"simt", reject_common, nullptr, run_simt},
 };

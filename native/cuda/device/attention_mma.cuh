@@ -193,23 +193,11 @@ struct attention_mma {
       const int64_t to = token * a.o_token_stride + head * a.o_head_stride;
       GK_UNROLL
       for (int j = 0; j < k_out_tiles; ++j)
-        store_pair(a, to, j * 8 + int32_t(lane % 4) * 2, out[j][2 * h] * inverse, out[j][2 * h + 1] * inverse);
+        store_pair<T>(a, to, j * 8 + int32_t(lane % 4) * 2, out[j][2 * h] * inverse, out[j][2 * h + 1] * inverse);
       if (a.has_lse && lane % 4 == 0)
         st_global(a.lse + head * a.total_q + token,
                   total[h] == 0 ? -k_infinity : (largest[h] + lg2_approx(total[h])) * 0.6931471805599453f);
     }
-  }
-
-  GK_DEVICE static void store_pair(const attention_args &a, int64_t row, int32_t d, float x, float y) {
-    if (d + 1 < a.head_dim && a.pair_o) {
-      if (a.o_type == GK_F32)
-        st_global(ptr_cast<f32x2>(ptr_cast<float>(a.o) + row + d), f32x2{x, y});
-      else
-        st_global(ptr_cast<uint32_t>(ptr_cast<uint16_t>(a.o) + row + d), pack_f32x2<T>(x, y));
-      return;
-    }
-    if (d < a.head_dim) store_any(a.o, a.o_type, row + d, x);
-    if (d + 1 < a.head_dim) store_any(a.o, a.o_type, row + d + 1, y);
   }
 };
 
