@@ -87,7 +87,8 @@ t.test('forgeries', async (t) => {
     ['a harder target', forge({ target: statement.target.with(0, 0x20) }), 'ERR_GK_PROOF_DISTANCE'],
     ['more shares declared', forge({ shares: 13 }), 'ERR_GK_PROOF_ARTIFACT'],
     ['fewer shares declared', forge({ shares: 11 }), 'ERR_GK_PROOF_ARTIFACT'],
-    ['a tile outside', forge({ bj: statement.bj.with(2, 1) }), 'ERR_GK_PROOF_ARTIFACT'],
+    ['a tile outside to the right', forge({ bj: statement.bj.with(2, 1) }), 'ERR_GK_PROOF_ARTIFACT'],
+    ['a tile outside below', forge({ bi: statement.bi.with(2, 2) }), 'ERR_GK_PROOF_ARTIFACT'],
     [
       'a share twice',
       forge({

@@ -129,6 +129,7 @@ t.test('a million nonces: recurrence and sum of all mass', async (t) => {
       t.ok(Math.abs(difference - binomialMass(n, k, p)) < 1e-12 * scale, `tail(k) - tail(k+1) = mass(k) at k = ${k}`)
     }
   }
+  t.equal(binomialUpperTail(n, 100, 0.3), 1, 'far below the mean, where the mass underflows')
   t.equal(binomialUpperTail(10, 11, 0.5), 0)
   t.equal(binomialUpperTail(10, 0, 0.5), 1)
   t.equal(binomialUpperTail(10, 3, 0), 0)

@@ -45,6 +45,14 @@ t.test('models of the forward vectors', async (t) => {
   }
 })
 
+t.test('the feed-forward width is truncated, then rounded up', async (t) => {
+  const width = (dim: number, ffn_dim_multiplier: number, multiple_of: number) =>
+    ffnHidden({ ...namedParams.default, dim, ffn_dim_multiplier, multiple_of })
+  t.equal(width(10, 1.3, 1), 33, 'floor(80 / 3) = 26, 33.8 becomes 33')
+  t.equal(width(10, 1.3, 11), 33)
+  t.equal(width(10, 1.3, 16), 48)
+})
+
 t.test('files', async (t) => {
   const good = { ...namedParams.default, dim: 64, n_heads: 4, n_kv_heads: 2 }
   const folder = t.testdir({
