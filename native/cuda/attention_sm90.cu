@@ -148,15 +148,20 @@ struct attention_wgmma {
       if (lane == 0) mbarrier_arrive(empty(which, uint32_t(tile) % k_stages));
     };
 
-    if (tiles > 0) {
-      issue_scores(0);
-      wgmma_wait<0>();
-      wgmma_hold(score);
-      release(0, 0);
-    }
-    for (int32_t tile = 0; tile < tiles; ++tile) {
-      // Softmax of this tile, while the product of the last one with V is still under way.
-      float now[2] = {largest[0], largest[1]}, shrink[2];
+    const auto issue_out = [&](int32_t tile) {
+      const uint32_t stage = uint32_t(tile) % k_stages;
+      mbarrier_wait_parity(full(1, stage), uint32_t(tile) / k_stages % 2);
+      const sptr<uint8_t> v = shared_at<uint8_t>(tile_at(1, stage));
+      wgmma_hold(out);
+      wgmma_fence();
+      GK_UNROLL
+      for (uint32_t s = 0; s < 8; ++s)
+        wgmma_m64<T, true>(out, p[s], wgmma_descriptor(v + s * 16 * k_row_bytes, k_panel_bytes, 1024), true);
+      wgmma_commit();
+    };
+    // Scores to probabilities; what the sums so far must shrink by.
+    const auto softmax = [&](int32_t tile, float (&shrink)[2]) {
+      float now[2] = {largest[0], largest[1]};
       GK_UNROLL
       for (int i = 0; i < 64; ++i) {
         const int h = i / 2 % 2;
@@ -182,38 +187,43 @@ struct attention_wgmma {
         score[i] = ex2_approx(score[i] - now[i / 2 % 2]);
         total[i / 2 % 2] += score[i];
       }
-      if (tile > 0) {
-        wgmma_wait<0>();
-        wgmma_hold(out);
-        release(1, tile - 1);
-      }
-      GK_UNROLL
-      for (int i = 0; i < k_out; ++i) out[i] *= shrink[i / 2 % 2];
+    };
+    const auto pack_probabilities = [&] {
       GK_UNROLL
       for (int s = 0; s < 8; ++s) GK_UNROLL
       for (int r = 0; r < 4; ++r) {
         const int i = (2 * s + r / 2) * 4 + r % 2 * 2;
         p[s][r] = pack_f32x2<T>(score[i], score[i + 1]);
       }
-      if (tile + 1 < tiles) issue_scores(tile + 1);
-      const uint32_t stage = uint32_t(tile) % k_stages;
-      mbarrier_wait_parity(full(1, stage), uint32_t(tile) / k_stages % 2);
-      const sptr<uint8_t> v = shared_at<uint8_t>(tile_at(1, stage));
-      wgmma_hold(out);
-      wgmma_fence();
-      GK_UNROLL
-      for (uint32_t s = 0; s < 8; ++s)
-        wgmma_m64<T, true>(out, p[s], wgmma_descriptor(v + s * 16 * k_row_bytes, k_panel_bytes, 1024), true);
-      wgmma_commit();
-      if (tile + 1 < tiles) {
+    };
+
+    if (tiles > 0) {
+      float shrink[2];
+      issue_scores(0);
+      wgmma_wait<0>();
+      wgmma_hold(score);
+      release(0, 0);
+      softmax(0, shrink);
+      pack_probabilities();
+      for (int32_t tile = 1; tile < tiles; ++tile) {
+        issue_scores(tile);
+        issue_out(tile - 1);
         wgmma_wait<1>();
         wgmma_hold(score);
-        release(0, tile + 1);
+        release(0, tile);
+        softmax(tile, shrink);  // while the product with V is under way
+        wgmma_wait<0>();
+        wgmma_hold(out);
+        release(1, tile - 1);
+        GK_UNROLL
+        for (int i = 0; i < k_out; ++i) out[i] *= shrink[i / 2 % 2];
+        pack_probabilities();
       }
+      issue_out(tiles - 1);
+      wgmma_wait<0>();
+      wgmma_hold(out);
+      release(1, tiles - 1);
     }
-    wgmma_wait<0>();
-    wgmma_hold(out);
-    if (tiles > 0) release(1, tiles - 1);
 
     GK_UNROLL
     for (int h = 0; h < 2; ++h) {
