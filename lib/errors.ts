@@ -32,6 +32,7 @@ export const ownCodes = [
   'ERR_GK_PROOF_PARTITION', // a nonce that belongs to another node or group
   'ERR_GK_PROOF_ARTIFACT', // a nonce or distance out of its range
   'ERR_GK_PROOF_DISTANCE', // recomputed distances differ
+  'ERR_GK_PROOF_MODEL', // the model's files are missing or are another model's
 ] as const
 
 export type ErrorCode = keyof typeof statusCodes | (typeof ownCodes)[number]

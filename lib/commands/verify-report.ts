@@ -1,7 +1,14 @@
 /** What `verify` says about a proof, as JSON and as text. */
 import type { Io } from '../io.ts'
 import { toJson } from '../json.ts'
-import type { Environment, MatmulPowStatement, PocV1Statement, Timing } from '../proof/payload.ts'
+import type {
+  Environment,
+  MatmulPowStatement,
+  PocV1Statement,
+  PocV2Statement,
+  Statement,
+  Timing,
+} from '../proof/payload.ts'
 import type { Recomputation } from '../proof/recompute.ts'
 import { detectionProbability } from '../proof/sample.ts'
 import type { VerifyResult } from '../proof/verify.ts'
@@ -26,7 +33,7 @@ export function describeJson(file: string, result: VerifyResult, listShares: boo
     valid,
     reason: problem ?? null,
     signer: { public_key: hex(publicKey), address },
-    statement: statement.kind === 'poc_v1' ? pocV1Json(statement) : matmulPowJson(statement),
+    statement: statementJson(statement),
     ...(statement.kind === 'matmul_pow' ? matmulPowFigures(statement, valid, listShares) : {}),
     environment: toJson(environment),
     timing: {
@@ -39,6 +46,33 @@ export function describeJson(file: string, result: VerifyResult, listShares: boo
     recomputed: recomputation
       ? { ...(toJson(recomputation) as object), of: total, detects_1_percent: chanceOf(total, recomputation) }
       : null,
+  }
+}
+
+function statementJson(statement: Statement): object {
+  switch (statement.kind) {
+    case 'poc_v1':
+      return pocV1Json(statement)
+    case 'poc_v2':
+      return pocV2Json(statement)
+    case 'matmul_pow':
+      return matmulPowJson(statement)
+  }
+}
+
+function pocV2Json(statement: PocV2Statement): object {
+  const { kind, modelSha256, architecture, blockHash, publicKey, seqLen, kDim, rng, searched, nonces } = statement
+  return {
+    kind,
+    model_digest: hex(modelSha256),
+    architecture,
+    block_hash: blockHash,
+    public_key: publicKey,
+    seq_len: seqLen,
+    k_dim: kDim,
+    rng,
+    searched: Number(searched),
+    artifacts: nonces.length,
   }
 }
 
@@ -78,7 +112,7 @@ export function describeText(io: Io, file: string, result: VerifyResult): string
   if (payload) {
     const { statement, environment, timing, energy } = payload
     lines.push(`signed by    ${result.address} (${hex(result.publicKey)})`)
-    lines.push(...(statement.kind === 'poc_v1' ? pocV1Lines(statement) : matmulPowLines(statement, timing, valid)))
+    lines.push(...statementLines(statement, timing, valid))
     lines.push(...originLines(environment, timing))
     const joules =
       energy.joules === undefined ? energy.method : `${threeDigits(energy.joules)} J, read by ${energy.method}`
@@ -89,6 +123,27 @@ export function describeText(io: Io, file: string, result: VerifyResult): string
     ? paint(io, io.out, 'green', 'VALID')
     : `${paint(io, io.out, 'red', 'NOT VALID')}: ${problem?.code}: ${problem?.message}`
   return `${[...lines, `${file}: ${verdict}`].join('\n')}\n`
+}
+
+function statementLines(statement: Statement, timing: Timing, valid: boolean): string[] {
+  switch (statement.kind) {
+    case 'poc_v1':
+      return pocV1Lines(statement)
+    case 'poc_v2':
+      return pocV2Lines(statement)
+    case 'matmul_pow':
+      return matmulPowLines(statement, timing, valid)
+  }
+}
+
+function pocV2Lines(statement: PocV2Statement): string[] {
+  const { nonces, searched, architecture, modelSha256, seqLen, kDim, rng, blockHash } = statement
+  return [
+    `statement    PoC v2, ${nonces.length} artifacts from ${searched} nonces`,
+    `model        ${architecture}, digest ${hex(modelSha256)}`,
+    `parameters   seq_len ${seqLen}, k_dim ${kDim}, ${rng}`,
+    `block hash   ${JSON.stringify(blockHash)}`,
+  ]
 }
 
 function pocV1Lines({ nonces, searched, rTarget, params, blockHash, partition }: PocV1Statement): string[] {
@@ -132,11 +187,12 @@ function originLines(environment: Environment, timing: Timing): string[] {
 function recomputedLines(recomputation: Recomputation, total: number): string[] {
   const { kind, computed, mismatches, maxDifference, tolerance, seconds } = recomputation
   const found =
-    kind === 'poc_v1'
-      ? `${mismatches} differ, largest difference ${maxDifference.toExponential(1)} (tolerance ${tolerance})`
-      : `${mismatches} do not win`
+    kind === 'matmul_pow'
+      ? `${mismatches} do not win`
+      : `${mismatches} differ, largest difference ${maxDifference.toExponential(1)} (tolerance ${tolerance})`
+  const what = { poc_v1: 'distances', poc_v2: 'vectors', matmul_pow: 'shares' }[kind]
   return [
-    `recomputed   ${computed} of ${total} ${kind === 'poc_v1' ? 'distances' : 'shares'} in ${threeDigits(seconds)} s: ${found}`,
+    `recomputed   ${computed} of ${total} ${what} in ${threeDigits(seconds)} s: ${found}`,
     `             one invented in a hundred would be found with probability ${threeDigits(chanceOf(total, recomputation))}`,
   ]
 }

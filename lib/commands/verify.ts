@@ -8,6 +8,8 @@
  *    or null}.
  * Statement of PoC v1: {"kind": "poc_v1", "params", "params_name", "block_hash", "public_key", "partition": {"node_id",
  *  "node_count", "group_id", "group_count"}, "r_target", "searched", "artifacts"}.
+ * Of PoC v2: {"kind": "poc_v2", "model_digest", "architecture", "block_hash", "public_key", "seq_len", "k_dim", "rng",
+ *  "searched", "artifacts"}.
  * Of matmul-pow: {"kind": "matmul_pow", "params": {"profile", "m", "n", "k", "shares"}, "public_key", "challenge",
  *  "target"}; the last four stand at the top level as well, with "work": {"tiles", "relative_spread",
  *  "tiles_lower_bound", "macs", "macs_lower_bound"} and, with --shares, "shares": [{"nonce" (text), "bi", "bj"}].
@@ -24,17 +26,19 @@ interface Options extends DeviceOptions {
   readonly blockHash?: string
   readonly params?: string
   readonly challenge?: string
+  readonly model?: string
   readonly shares?: boolean
   readonly json?: boolean
 }
 
 export const define: Define = (command, run) => {
   withDeviceOptions(command.argument('<file>', 'a proof file'))
-    .option('--sample <n>', 'how many distances or shares to recompute, or "all"', parseSample, 32)
+    .option('--sample <n>', 'how many artifacts or shares to recompute, or "all"', parseSample, 32)
     .option('--public-key <hex>', 'refuse a proof of any other key')
     .option('--block-hash <text>', 'refuse a proof for any other block hash')
     .option('--params <set>', 'refuse a proof with other parameters than default, v1, v2 or a JSON file')
     .option('--challenge <hex>', 'refuse a matmul-pow proof for any other challenge')
+    .option('--model <dir>', 'files of the model that a PoC v2 proof is about')
     .option('--shares', 'with --json: list the shares of a matmul-pow proof')
     .option(...jsonOption)
     .action(run(verify))
@@ -65,6 +69,15 @@ async function verify(io: Io, path: string, options: Options): Promise<number> {
         return device
       },
       sample: options.sample,
+      ...(options.model === undefined
+        ? {}
+        : {
+            model: {
+              directory: options.model,
+              digest: async (directory) =>
+                (await io.native()).modelDigest(directory, (f, step) => progress.update(step, f), io.signal),
+            },
+          }),
       expect: {
         ...(options.publicKey === undefined ? {} : { publicKey: options.publicKey.toLowerCase() }),
         ...(options.blockHash === undefined ? {} : { blockHash: options.blockHash }),

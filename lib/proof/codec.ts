@@ -15,6 +15,7 @@ import {
   type Timing,
 } from './payload.ts'
 import { readPocV1, wirePocV1 } from './poc-v1-codec.ts'
+import { readPocV2, wirePocV2 } from './poc-v2-codec.ts'
 import {
   decodeMessage,
   integer,
@@ -69,7 +70,7 @@ export function encodePayload(payload: Payload): Uint8Array {
   return messageType('Payload')
     .encode({
       version: payloadVersion,
-      ...(statement.kind === 'poc_v1' ? { pocV1: wirePocV1(statement) } : { matmulPow: wireMatmulPow(statement) }),
+      ...wireStatement(statement),
       environment: withoutDefaults(environment),
       timing: withoutDefaults(timing),
       // An optional field is written whenever it is there, zero included.
@@ -96,9 +97,21 @@ export function decodePayload(bytes: Uint8Array): Payload {
   return payload
 }
 
+function wireStatement(statement: Statement): object {
+  switch (statement.kind) {
+    case 'poc_v1':
+      return { pocV1: wirePocV1(statement) }
+    case 'poc_v2':
+      return { pocV2: wirePocV2(statement) }
+    case 'matmul_pow':
+      return { matmulPow: wireMatmulPow(statement) }
+  }
+}
+
 function readStatement(message: Message): Statement {
   // Both would mean two statements under one signature; the encoding again would drop one and differ.
   if (own(message, 'matmulPow') !== undefined) return readMatmulPow(section(message, 'matmulPow'))
+  if (own(message, 'pocV2') !== undefined) return readPocV2(section(message, 'pocV2'))
   return readPocV1(section(message, 'pocV1', 'statement'))
 }
 
@@ -108,8 +121,8 @@ function readEnvironment(message: Message): Environment {
     throw unreadable('environment: the digest of the backend is not 32 bytes')
   }
   const compute = text(message, 'compute')
-  if (compute !== 'f32' && compute !== 'f16' && compute !== 'i32') {
-    throw unreadable(`environment: arithmetic ${JSON.stringify(compute)} is none of f32, f16, i32`)
+  if (compute !== 'f32' && compute !== 'f16' && compute !== 'bf16' && compute !== 'i32') {
+    throw unreadable(`environment: arithmetic ${JSON.stringify(compute)} is none of f32, f16, bf16, i32`)
   }
   return {
     packageVersion: text(message, 'packageVersion'),

@@ -1,5 +1,5 @@
 /** What a proof says, as typed data, and the checks that need no computation. */
-import type { PocV1Params } from '../native-api.ts'
+import type { PocV1Params, PocV2Rng } from '../native-api.ts'
 import type { MatmulPowJob } from '../protocol/matmul-pow.ts'
 import type { Partition } from '../protocol/partition.ts'
 
@@ -29,7 +29,27 @@ export interface MatmulPowStatement extends MatmulPowJob {
   readonly bj: Uint32Array
 }
 
-export type Statement = PocV1Statement | MatmulPowStatement
+/** "The model of this digest gives these vectors for these nonces." */
+export interface PocV2Statement {
+  readonly kind: 'poc_v2'
+  /** 32 bytes, as NativeApi.modelDigest computes it. */
+  readonly modelSha256: Uint8Array
+  /** As the model's config.json names it. A label: the digest decides. */
+  readonly architecture: string
+  readonly blockHash: string
+  /** Lower-case hex of the signer's compressed key, as hashed into seeds. */
+  readonly publicKey: string
+  readonly seqLen: number
+  readonly kDim: number
+  readonly rng: PocV2Rng
+  /** Nonces computed; those that ended in a NaN are not listed. */
+  readonly searched: bigint
+  readonly nonces: BigInt64Array
+  /** 2 kDim bytes per nonce: fp16 little-endian. */
+  readonly vectors: Uint8Array
+}
+
+export type Statement = PocV1Statement | PocV2Statement | MatmulPowStatement
 
 /** What the prover says it ran on: labels, never evidence. */
 export interface Environment {
@@ -46,7 +66,7 @@ export interface Environment {
   readonly implementation: string
   readonly threads: number
   /** Arithmetic of the work: decides the tolerance. i32 is exact. */
-  readonly compute: 'f32' | 'f16' | 'i32'
+  readonly compute: 'f32' | 'f16' | 'bf16' | 'i32'
 }
 
 export interface Timing {

@@ -1,7 +1,7 @@
 /** Proofs of PoC v1 rounds. */
 import type { Key } from '../chain/key-file.ts'
 import { GonkaError } from '../errors.ts'
-import type { NativeDevice, PocV1Session } from '../native-api.ts'
+import type { NativeDevice, PocV1Session, PocV2Session } from '../native-api.ts'
 import { packageVersion } from '../package-info.ts'
 import { collect, openSession, type PocV1Options, runRequest, runSession } from '../poc-v1.ts'
 import { checkedPartition, inPartition, type Partition, wholePartition } from '../protocol/partition.ts'
@@ -74,12 +74,15 @@ export async function prove(options: ProveOptions): Promise<Proof> {
   }
 }
 
-function nanoseconds(seconds: number): bigint {
+export function nanoseconds(seconds: number): bigint {
   return BigInt(Math.round(seconds * 1e9))
 }
 
 /** What the payload says about where it was computed. */
-async function environmentOf(device: NativeDevice, session: PocV1Session): Promise<Environment> {
+export async function environmentOf(
+  device: NativeDevice,
+  session: Pick<PocV1Session | PocV2Session, 'implementation' | 'compute'>,
+): Promise<Environment> {
   const report = await device.report()
   const backend = device.backend
   return {

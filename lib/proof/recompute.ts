@@ -6,7 +6,7 @@ import { jobSeed, nonceSeed, ticketOf, wins } from '../protocol/matmul-pow.ts'
 import type { Environment, MatmulPowStatement, PocV1Statement } from './payload.ts'
 
 export interface Recomputation {
-  readonly kind: 'poc_v1' | 'matmul_pow'
+  readonly kind: 'poc_v1' | 'poc_v2' | 'matmul_pow'
   readonly computed: number
   readonly mismatches: number
   /** Largest difference to a claimed distance; 0 where the work is exact. */

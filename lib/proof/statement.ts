@@ -1,9 +1,10 @@
 /** What can be refused about a statement without computing anything. */
 import type { ErrorCode } from '../errors.ts'
+import { decodeVectorBytes } from '../protocol/artifact-vector.ts'
 import { jobProblem, tileSize } from '../protocol/matmul-pow.ts'
 import { describeIssues, pocV1ParamsSchema } from '../protocol/params.ts'
 import { inPartition, maxNonce, partitionProblem } from '../protocol/partition.ts'
-import type { MatmulPowStatement, Payload, PocV1Statement, Statement } from './payload.ts'
+import type { MatmulPowStatement, Payload, PocV1Statement, PocV2Statement, Statement } from './payload.ts'
 
 export interface Problem {
   readonly code: ErrorCode
@@ -15,12 +16,20 @@ const maxDistance = 2.000001
 
 /** The first thing wrong with the statement, or undefined. signerHex: lower-case hex of the key that signed. */
 export function statementProblem(statement: Statement, signerHex: string): Problem | undefined {
-  return statement.kind === 'poc_v1' ? pocV1Problem(statement, signerHex) : matmulPowProblem(statement, signerHex)
+  switch (statement.kind) {
+    case 'poc_v1':
+      return pocV1Problem(statement, signerHex)
+    case 'poc_v2':
+      return pocV2Problem(statement, signerHex)
+    case 'matmul_pow':
+      return matmulPowProblem(statement, signerHex)
+  }
 }
 
 /** Whether the environment's arithmetic is one in which such a statement is computed. */
 export function environmentProblem({ statement, environment }: Payload): Problem | undefined {
-  if ((statement.kind === 'matmul_pow') === (environment.compute === 'i32')) return undefined
+  const computed = { poc_v1: ['f32', 'f16'], poc_v2: ['f32', 'f16', 'bf16'], matmul_pow: ['i32'] }[statement.kind]
+  if (computed.includes(environment.compute)) return undefined
   return { code: 'ERR_GK_PROOF_PARAMS', message: `${statement.kind} is not computed in ${environment.compute}` }
 }
 
@@ -56,6 +65,33 @@ function pocV1Problem(statement: PocV1Statement, signerHex: string): Problem | u
   const partition = partitionProblem(statement.partition)
   if (partition !== undefined) return { code: 'ERR_GK_PROOF_PARTITION', message: partition }
   return artifactProblem(statement)
+}
+
+function pocV2Problem(statement: PocV2Statement, signerHex: string): Problem | undefined {
+  const { publicKey, seqLen, kDim, searched, nonces, vectors } = statement
+  if (publicKey !== signerHex) {
+    const named = JSON.stringify(publicKey)
+    return { code: 'ERR_GK_PROOF_KEY', message: `the statement is about key ${named}, but ${signerHex} signed it` }
+  }
+  if (seqLen < 1 || seqLen > 2 ** 20 || kDim < 1 || kDim > 4096) {
+    return { code: 'ERR_GK_PROOF_PARAMS', message: `seq_len ${seqLen} or k_dim ${kDim} is out of range` }
+  }
+  const wrong = (message: string): Problem => ({ code: 'ERR_GK_PROOF_ARTIFACT', message })
+  if (nonces.length === 0) return wrong('no artifacts')
+  if (searched < BigInt(nonces.length)) return wrong(`${nonces.length} artifacts from ${searched} nonces`)
+  if (vectors.length !== 2 * kDim * nonces.length) return wrong(`${nonces.length} nonces, ${vectors.length} bytes`)
+  const outside = nonces.find((nonce) => nonce < 0n || nonce > maxNonce)
+  if (outside !== undefined) return wrong(`nonce ${outside} is not in 0..2^53-1`)
+  for (const [i, nonce] of nonces.entries()) {
+    const vector = decodeVectorBytes(vectors.subarray(2 * kDim * i, 2 * kDim * (i + 1)))
+    const norm = Math.hypot(...vector)
+    // A unit vector in fp16; one of zeros is what a hidden state that overflowed leaves.
+    if (!(Math.abs(norm - 1) < 0.01 || norm === 0)) return wrong(`nonce ${nonce}: its vector has length ${norm}`)
+  }
+  const sorted = nonces.toSorted()
+  const twice = sorted.find((nonce, i) => i > 0 && nonce === sorted[i - 1])
+  if (twice === undefined) return undefined
+  return { code: 'ERR_GK_PROOF_DUPLICATE_NONCE', message: `nonce ${twice} is listed more than once` }
 }
 
 function artifactProblem({ nonces, dist, partition, rTarget, searched }: PocV1Statement): Problem | undefined {

@@ -6,6 +6,7 @@ import { paramsFields } from '../protocol/params.ts'
 import { decodePayload, decodeProofFile } from './codec.ts'
 import type { Payload, Statement } from './payload.ts'
 import { type Recomputation, recomputeDistances, recomputeTickets } from './recompute.ts'
+import { modelProblem, recomputeVectors } from './recompute-v2.ts'
 import { drawSample } from './sample.ts'
 import { hasValidSignature } from './sign.ts'
 import { environmentProblem, type Problem, statementProblem } from './statement.ts'
@@ -21,14 +22,21 @@ export interface Expectations {
 }
 
 export interface VerifyOptions {
-  /** Where PoC distances are computed. Called only once everything else has been found right. */
+  /** Where PoC distances and vectors are computed. Called only once everything else has been found right. */
   readonly device: () => Promise<NativeDevice>
   /** How many distances or shares to compute anew, drawn after the file has been read; 32 if absent. */
   readonly sample?: number | 'all'
+  /** Where the model of a PoC v2 proof lies, and how its digest is found. */
+  readonly model?: ModelFiles
   readonly expect?: Expectations
   /** Stage and its fraction 0..1. */
   readonly onProgress?: (text: string, fraction: number) => void
   readonly signal?: AbortSignal
+}
+
+export interface ModelFiles {
+  readonly directory: string
+  digest(directory: string): Promise<string>
 }
 
 export interface VerifyResult {
@@ -71,7 +79,8 @@ export async function verifyProof(bytes: Uint8Array, options: VerifyOptions): Pr
   const problem =
     statementProblem(payload.statement, signerHex) ??
     environmentProblem(payload) ??
-    expectationProblem(payload.statement, signerHex, options.expect)
+    expectationProblem(payload.statement, signerHex, options.expect) ??
+    (payload.statement.kind === 'poc_v2' ? await modelProblem(payload.statement, options.model) : undefined)
   if (problem) return { ...signed, problem }
   const recomputation = await recompute(payload, options)
   if (recomputation.mismatches === 0) return { ...signed, valid: true, problem: undefined, recomputation }
@@ -85,6 +94,10 @@ export async function verifyProof(bytes: Uint8Array, options: VerifyOptions): Pr
 function describeMismatch({ kind, mismatches, computed, tolerance, maxDifference }: Recomputation): string {
   if (kind === 'matmul_pow')
     return `${mismatches} of ${computed} recomputed shares have a ticket that is not below the target`
+  if (kind === 'poc_v2') {
+    const by = `further than ${tolerance} (largest distance ${maxDifference.toPrecision(3)})`
+    return `${mismatches} of ${computed} recomputed vectors lie ${by} from the claim`
+  }
   const by = `by more than ${tolerance} (largest difference ${maxDifference.toPrecision(3)})`
   return `${mismatches} of ${computed} recomputed distances differ from the claim ${by}`
 }
@@ -100,11 +113,12 @@ function expectationProblem(statement: Statement, signerHex: string, expect: Exp
     if (expect.challenge === undefined || expect.challenge === challenge) return undefined
     return wrong(`challenge ${challenge}; expected ${expect.challenge}`)
   }
-  if (expect.challenge !== undefined) return wrong('a PoC v1 proof; expected one of matmul-pow')
+  if (expect.challenge !== undefined) return wrong('a PoC proof; expected one of matmul-pow')
   if (expect.blockHash !== undefined && expect.blockHash !== statement.blockHash) {
     return wrong(`block hash ${JSON.stringify(statement.blockHash)}; expected ${JSON.stringify(expect.blockHash)}`)
   }
   const { params } = expect
+  if (statement.kind === 'poc_v2') return params ? wrong('a PoC v2 proof; expected one of PoC v1') : undefined
   const field = params && paramsFields.find((name) => params[name] !== statement.params[name])
   return params && field ? wrong(`${field} is ${statement.params[field]}; expected ${params[field]}`) : undefined
 }
@@ -116,7 +130,12 @@ function recompute({ statement, environment }: Payload, options: VerifyOptions):
   }
   const total = statement.nonces.length
   const indices = drawSample(total, wanted === 'all' ? total : wanted)
-  return statement.kind === 'poc_v1'
-    ? recomputeDistances(statement, environment, indices, options)
-    : recomputeTickets(statement, indices, options)
+  switch (statement.kind) {
+    case 'poc_v1':
+      return recomputeDistances(statement, environment, indices, options)
+    case 'poc_v2':
+      return recomputeVectors(statement, environment, indices, options)
+    case 'matmul_pow':
+      return recomputeTickets(statement, indices, options)
+  }
 }

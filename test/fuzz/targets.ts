@@ -8,7 +8,15 @@ import { provenWork } from '../../lib/protocol/matmul-pow-work.ts'
 import { parseNonceList } from '../../lib/protocol/nonce-list.ts'
 import { ffnHidden, namedParams, parameterCount, parseParams } from '../../lib/protocol/params.ts'
 import { parseProofBatch } from '../../lib/protocol/proof-batch.ts'
-import { privateKey, publicKeyHex, smallMatmulPow, smallParams, smallPayload, withStatement } from '../proof/samples.ts'
+import {
+  privateKey,
+  publicKeyHex,
+  smallMatmulPow,
+  smallParams,
+  smallPayload,
+  smallPocV2,
+  withStatement,
+} from '../proof/samples.ts'
 
 export interface Target {
   readonly corpus: readonly Uint8Array[]
@@ -38,6 +46,7 @@ const json = (value: unknown): Uint8Array => utf8.encode(JSON.stringify(value))
 const payloads: readonly Payload[] = [
   smallPayload,
   smallMatmulPow,
+  smallPocV2,
   withStatement({ rTarget: 1.5, searched: 1000n }),
   withStatement({ partition: { nodeId: 3n, nodeCount: 5n, groupId: 1n, groupCount: 2n }, params: namedParams.v2 }),
   { ...smallPayload, energy: { method: 'powercap', joules: 0 } },
@@ -55,7 +64,7 @@ function parsed(input: Uint8Array): unknown {
 export const targets: Readonly<Record<string, Target>> = {
   'proof-file': {
     corpus: payloads.map((payload) =>
-      payload.statement.kind === 'matmul_pow' || payload.statement.partition.nodeCount === 1n
+      payload.statement.kind !== 'poc_v1' || payload.statement.partition.nodeCount === 1n
         ? signProof(payload, privateKey)
         : encodeProofFile({
             payload: encodePayload(payload),

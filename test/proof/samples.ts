@@ -5,7 +5,9 @@ import {
   type MatmulPowStatement,
   type Payload,
   type PocV1Statement,
+  type PocV2Statement,
 } from '../../lib/proof/payload.ts'
+import { encodeVectorBytes } from '../../lib/protocol/artifact-vector.ts'
 import { wholePartition } from '../../lib/protocol/partition.ts'
 
 export const privateKey = new Uint8Array(32).fill(7)
@@ -80,4 +82,22 @@ export const smallMatmulPow: Payload<MatmulPowStatement> = {
 
 export function withStatement(change: Partial<PocV1Statement>): Payload<PocV1Statement> {
   return { ...smallPayload, statement: { ...smallStatement, ...change } }
+}
+
+const unit = (at: number) => encodeVectorBytes(Float32Array.from({ length: 4 }, (_, i) => (i === at ? 1 : 0)))
+export const smallPocV2: Payload<PocV2Statement> = {
+  ...smallPayload,
+  statement: {
+    kind: 'poc_v2',
+    modelSha256: new Uint8Array(32).fill(0xcd),
+    architecture: 'Qwen3ForCausalLM',
+    blockHash: 'a3f1',
+    publicKey: publicKeyHex,
+    seqLen: 16,
+    kDim: 4,
+    rng: 'concat-murmur',
+    searched: 3n,
+    nonces: BigInt64Array.of(0n, 2n ** 53n - 1n),
+    vectors: Uint8Array.from([...unit(0), ...unit(3)]),
+  },
 }
