@@ -35,6 +35,7 @@ if(GONKA_TESTS)
     add_test(NAME ${stem} COMMAND test_${stem})
     if(TARGET gonka_cuda)
       add_dependencies(test_${stem} gonka_cuda)
+      target_compile_definitions(test_${stem} PRIVATE GONKA_CUDA_BUILT)
     endif()
   endforeach()
 

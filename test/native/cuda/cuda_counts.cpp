@@ -1,0 +1,141 @@
+// What the main kernels do to the memory system, counted by the emulator: no product more than the problem has, no bank
+// conflict where the layout promises none, whole sectors where rows are whole. Prints the figures behind the tables in
+// native/cuda/MODEL.md.
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "cuda/backend.hpp"
+#include "number.hpp"
+#include "op.hpp"
+#include "runtime_emulator.hpp"
+
+using namespace gonka;
+
+namespace {
+
+struct device_run {
+  explicit device_run(uint32_t index) {
+    CHECK_EQ(table.device_open(index, nullptr, &device, nullptr), GK_OK);
+    CHECK_EQ(table.stream_open(device, &stream, nullptr), GK_OK);
+  }
+  ~device_run() {
+    for (gk_buffer *b : buffers) table.buffer_free(b);
+    table.stream_close(stream);
+    table.device_close(device);
+  }
+  gk_ref halves(size_t count) {
+    gk_buffer *b = nullptr;
+    std::vector<uint16_t> v(count);
+    for (size_t i = 0; i < count; ++i) v[i] = f32_to_f16(float(int(i * 7 % 13) - 6) / 8);
+    CHECK_EQ(table.buffer_alloc(device, count * 2, &b, nullptr), GK_OK);
+    CHECK_EQ(table.buffer_write(stream, b, 0, v.data(), count * 2, nullptr), GK_OK);
+    buffers.push_back(b);
+    return {b, 0};
+  }
+  // Runs and returns what was counted.
+  emulator::counters run(gk_op op, void *problem) {
+    emulator::emulated_options() = {};
+    emulator::emulated_options().count = true;
+    emulator::emulated_counters() = {};
+    gk_error err{};
+    err.struct_size = sizeof err;
+    if (!check_report(table.run(stream, op, problem, 0, &err) == GK_OK, __FILE__, __LINE__, err.message)) return {};
+    emulator::emulated_options().count = false;
+    return emulator::emulated_counters();
+  }
+  const gk_backend &table = cuda::backend();
+  gk_device *device = nullptr;
+  gk_stream *stream = nullptr;
+  std::vector<gk_buffer *> buffers;
+};
+
+void print(const std::string &name, const emulator::counters &c) {
+  std::printf(
+      "%s\n  %llu operations in %llu warp instructions; %llu bytes by cp.async, %llu by bulk copies\n"
+      "  ldmatrix: %llu matrices in %llu wavefronts; shared stores: %llu requests, %llu wavefronts; shared loads: "
+      "%llu, "
+      "%llu\n  global loads: %llu requests, %llu sectors, %llu bytes; global stores: %llu requests, %llu sectors, %llu "
+      "bytes\n",
+      name.c_str(), static_cast<unsigned long long>(c.mma_operations), static_cast<unsigned long long>(c.mma),
+      static_cast<unsigned long long>(c.cp_async_bytes), static_cast<unsigned long long>(c.bulk_copy_bytes),
+      static_cast<unsigned long long>(c.ldmatrix), static_cast<unsigned long long>(c.ldmatrix_wavefronts),
+      static_cast<unsigned long long>(c.shared_store_requests),
+      static_cast<unsigned long long>(c.shared_store_wavefronts),
+      static_cast<unsigned long long>(c.shared_load_requests),
+      static_cast<unsigned long long>(c.shared_load_wavefronts),
+      static_cast<unsigned long long>(c.global_load_requests), static_cast<unsigned long long>(c.global_load_sectors),
+      static_cast<unsigned long long>(c.global_load_bytes), static_cast<unsigned long long>(c.global_store_requests),
+      static_cast<unsigned long long>(c.global_store_sectors), static_cast<unsigned long long>(c.global_store_bytes));
+}
+
+gk_gemm gemm_problem(device_run &d, int64_t m, int64_t n, int64_t k, uint32_t implementation) {
+  gk_gemm p{};
+  p.struct_size = sizeof p;
+  p.implementation = implementation;
+  p.a_type = p.b_type = p.d_type = GK_F16;
+  p.m = m, p.n = n, p.k = k, p.lda = p.ldb = k, p.ldd = n;
+  p.alpha = 1;
+  p.a = d.halves(size_t(m * k));
+  p.b = d.halves(size_t(n * k));
+  p.d = d.halves(size_t(m * n));
+  return p;
+}
+
+void test_gemm_mma() {
+  device_run d(0);
+  gk_gemm p = gemm_problem(d, 128, 128, 128, 2);  // few tiles: the medium one, 64 x 64
+  const emulator::counters c = d.run(GK_OP_GEMM, &p);
+  print("gemm sm80_mma f16 128 x 128 x 128", c);
+  CHECK_EQ(c.mma_operations, 2u * 128 * 128 * 128);
+  CHECK_EQ(c.cp_async_bytes, 4u * (64 + 64) * 128 * 2);              // every tile reads its rows of A and B once
+  CHECK_EQ(c.ldmatrix_wavefronts, c.ldmatrix);                       // no bank conflicts
+  CHECK_EQ(c.shared_store_wavefronts, 2 * c.shared_store_requests);  // 8 bytes per lane: two wavefronts at best
+  CHECK_EQ(c.global_store_bytes, 128u * 128 * 2);
+  CHECK_EQ(c.global_store_sectors * 32, c.global_store_bytes);
+}
+
+void test_gemm_wgmma() {
+  device_run d(2);
+  gk_gemm p = gemm_problem(d, 128, 128, 128, 1);
+  const emulator::counters c = d.run(GK_OP_GEMM, &p);
+  print("gemm sm90_wgmma f16 128 x 128 x 128", c);
+  CHECK_EQ(c.mma_operations, 2u * 128 * 128 * 128);
+  CHECK_EQ(c.bulk_copy_bytes, (128u + 128) * 128 * 2);
+  CHECK_EQ(c.global_store_bytes, 128u * 128 * 2);
+  CHECK_EQ(c.global_store_sectors * 32, c.global_store_bytes);
+}
+
+void test_attention(uint32_t device, uint32_t implementation, const char *name) {
+  device_run d(device);
+  const int64_t offsets[] = {0, 128};
+  gk_attention p{};
+  p.struct_size = sizeof p;
+  p.implementation = implementation;
+  p.qkv_type = p.o_type = GK_F16;
+  p.batch = 1;
+  p.num_heads = p.num_heads_kv = 1;
+  p.head_dim = 128;
+  p.softmax_scale = 0.088f;
+  p.cu_seqlens_q = p.cu_seqlens_k = offsets;
+  p.q_token_stride = p.k_token_stride = p.v_token_stride = p.o_token_stride = 128;
+  p.q_head_stride = p.k_head_stride = p.v_head_stride = p.o_head_stride = 128;
+  p.q = d.halves(128 * 128), p.k = d.halves(128 * 128), p.v = d.halves(128 * 128), p.o = d.halves(128 * 128);
+  const emulator::counters c = d.run(GK_OP_ATTENTION, &p);
+  print(std::string("attention ") + name + " f16 128 rows, 128 keys, head_dim 128", c);
+  CHECK_EQ(c.mma_operations, 2u * 2 * 128 * 128 * 128);
+  CHECK_EQ(c.ldmatrix_wavefronts, c.ldmatrix);
+  CHECK_EQ(c.global_store_bytes, 128u * 128 * 2);
+}
+
+}  // namespace
+
+int main() {
+  test_gemm_mma();
+  test_gemm_wgmma();
+  test_attention(0, 2, "sm80_mma");
+  test_attention(2, 1, "sm90_wgmma");
+  return check_summary();
+}
