@@ -1,8 +1,12 @@
 /** Reading files with a size limit, and writing them so that a reader never sees half of one. */
+import { constants } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { link, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { GonkaError, messageOf } from './errors.ts'
+
+/** One read call of Node takes less than 2^31 bytes. */
+const readBytesAtOnce = 2 ** 30
 
 /** The whole file. Throws ERR_GK_FILE if it cannot be read, is not a regular file or is longer than limit bytes. */
 export async function readBytes(path: string, limit: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -11,13 +15,14 @@ export async function readBytes(path: string, limit: number): Promise<Uint8Array
     try {
       const status = await file.stat()
       if (!status.isFile()) throw new GonkaError('ERR_GK_FILE', `${path} is not a regular file`)
-      if (status.size > limit) {
-        throw new GonkaError('ERR_GK_FILE', `${path} has ${status.size} bytes; at most ${limit} are accepted`)
+      const most = Math.min(limit, constants.MAX_LENGTH)
+      if (status.size > most) {
+        throw new GonkaError('ERR_GK_FILE', `${path} has ${status.size} bytes; at most ${most} are accepted`)
       }
       const bytes = new Uint8Array(status.size)
       let done = 0
       while (done < bytes.length) {
-        const { bytesRead } = await file.read(bytes, done, bytes.length - done, done)
+        const { bytesRead } = await file.read(bytes, done, Math.min(bytes.length - done, readBytesAtOnce), done)
         if (bytesRead === 0) break
         done += bytesRead
       }

@@ -38,6 +38,7 @@ async function conformance(io: Io, options: Options): Promise<number> {
     ...(options.op === undefined ? {} : { op: options.op }),
     ...(options.implementation === undefined ? {} : { implementation: options.implementation }),
     full: options.full === true,
+    command: `gonka-miner conformance ${options.backend === undefined ? `--device ${options.device}` : `--backend ${options.backend}`}`,
   }
   const report = startCheckReport(io, options.json === true)
   try {

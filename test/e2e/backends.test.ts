@@ -123,6 +123,7 @@ t.test('self-test and conformance by command', async (t) => {
     const failed = (JSON.parse(caught.out) as { failed: number }).failed
     t.equal(caught.code, 1, lie)
     t.ok(failed > 0, `${lie}: ${failed} failed`)
+    if (lie === 'tail') t.match(caught.out, `gonka-miner conformance --backend ${lying}`, 'how to repeat a failure')
   }
   t.match(await whileLying('crash', () => run(['conformance', '--backend', lying])), { code: 1, err: /SIGSEGV/ })
   const none = await run(['conformance', '--op', 'gemm', '--implementation', 'nothing'])
