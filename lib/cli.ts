@@ -57,6 +57,12 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/poc.ts'),
   },
   {
+    name: 'artifacts',
+    summary: 'commit to the artifacts of a stage, and prove that one is among them',
+    example: 'gonka-miner artifacts prove round.json --nonce 7 --json',
+    load: () => import('./commands/artifacts.ts'),
+  },
+  {
     name: 'model',
     summary: 'write a small random model, or name a model by its digest',
     example: 'gonka-miner model make-tiny ./tiny --family qwen3 --seed 1',

@@ -4,8 +4,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t from 'tap'
 import { main } from '../lib/cli.ts'
+import { loadNative } from '../lib/native.ts'
+import { nativeV2Engine } from '../lib/node/native-v2-engine.ts'
 import { decodeVector } from '../lib/protocol/artifact-vector.ts'
 import { testIo } from './io.ts'
 
@@ -125,6 +128,71 @@ t.test('diff: equal files, drift of a type layer by layer, files of different ro
   const wrong = await run('poc', 'diff', path('f32.json'), path('concat-murmur.json'))
   t.equal(wrong.code, 2)
   t.match(wrong.err, /different rounds: rng/)
+})
+
+t.test('artifacts: root, proof of each nonce, forged proofs', async (t) => {
+  const small = JSON.parse(readFileSync(path('murmur.json'), 'utf8'))
+  small.artifacts = small.artifacts.filter(({ nonce }: { nonce: number }) => nonce < 2 ** 32)
+  writeFileSync(path('small.json'), JSON.stringify(small))
+  const root = await json('artifacts', 'root', path('small.json'))
+  t.equal(root.value.count, small.artifacts.length)
+  t.equal(root.value.depth, 32)
+  const order = small.artifacts.map(({ nonce }: { nonce: number }) => nonce).sort((a: number, b: number) => a - b)
+  for (const [index, nonce] of order.entries()) {
+    const proof = await json('artifacts', 'prove', path('small.json'), '--nonce', String(nonce))
+    t.match(proof.value, { root: root.value.root, leaf: { index } })
+    writeFileSync(path('leaf.json'), JSON.stringify(proof.value))
+    const known = ['--root', root.value.root, '--count', String(root.value.count)]
+    t.equal((await run('artifacts', 'verify', path('leaf.json'), ...known)).code, 0)
+    t.equal((await run('artifacts', 'verify', path('leaf.json'), '--root', '00'.repeat(32))).code, 1)
+    t.equal((await run('artifacts', 'verify', path('leaf.json'), '--count', '1')).code, 1)
+    for (const change of [
+      { leaf: { ...proof.value.leaf, index: index + 1 } },
+      { leaf: { ...proof.value.leaf, nonce: nonce === 5 ? 6 : 5 } },
+      { leaf: { ...proof.value.leaf, vector_b64: small.artifacts[index === 0 ? 1 : 0].vector_b64 } },
+      { count: root.value.count + 1 },
+      { proof: [...proof.value.proof.slice(1), proof.value.proof[0]] },
+    ]) {
+      writeFileSync(path('leaf.json'), JSON.stringify({ ...proof.value, ...change }))
+      const forged = await json('artifacts', 'verify', path('leaf.json'))
+      t.equal(forged.code, 1, Object.keys(change).join())
+      t.equal(forged.value.valid, false)
+    }
+  }
+  const large = await run('artifacts', 'root', path('murmur.json'))
+  t.match(large.err, /nonce 9007199254740991 does not fit 32 bits/)
+  t.match((await run('artifacts', 'prove', path('small.json'), '--nonce', '12345')).err, /no artifact of nonce 12345/)
+})
+
+t.test('the node engine gives the same artifacts', async (t) => {
+  const log = pino({ level: 'silent' })
+  const options = { device: 'cpu:0', directory: model, models: ['llama/tiny'], log }
+  const engine = nativeV2Engine(async () => loadNative(), options)
+  t.teardown(() => engine.close())
+  const job = {
+    blockHash: golden.block_hash,
+    publicKey: golden.public_key,
+    model: 'llama/tiny',
+    seqLen: 16,
+    kDim: 12,
+    strongerRng: true,
+  }
+  await engine.check()
+  t.equal(engine.refuse(job), undefined)
+  t.match(engine.refuse({ ...job, model: 'other' }), { deployed: { model: 'llama/tiny' } })
+  const own = await json('poc', 'v2', ...round, '--nonces', nonces, '--rng', 'concat-murmur')
+  const got: { nonce: number; vector_b64: string }[] = []
+  const sizes: number[] = []
+  for await (const { computed, artifacts } of engine.generate(job, golden.nonces, 5, new AbortController().signal)) {
+    sizes.push(computed.length)
+    for (const { nonce, vector } of artifacts) got.push({ nonce, vector_b64: Buffer.from(vector).toString('base64') })
+  }
+  t.same(sizes, [5, 5, 3])
+  t.same(got, own.value.artifacts)
+  const aborted = engine.generate(job, golden.nonces, 5, AbortSignal.abort())
+  await t.rejects((async () => aborted[Symbol.asyncIterator]().next())(), { code: 'ERR_GK_CANCELLED' })
+  const nowhere = nativeV2Engine(async () => loadNative(), { ...options, directory: path('nowhere') })
+  await t.rejects(nowhere.check(), { code: 'ERR_GK_FILE' })
 })
 
 t.test('make-tiny and digest', async (t) => {

@@ -3,7 +3,7 @@
 
 import { mkdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { GonkaError, messageOf } from '../errors.ts'
 import type { NativeApi } from '../native-api.ts'
 import { packageVersion } from '../package-info.ts'
@@ -20,6 +20,7 @@ import type { Log } from './log.ts'
 import { createMetrics, dropLabel } from './metrics.ts'
 import { modelCachePath } from './model-cache.ts'
 import { nativeV1Engine } from './native-v1-engine.ts'
+import { nativeV2Engine } from './native-v2-engine.ts'
 import { openOutbox } from './outbox.ts'
 import { createOverview } from './overview.ts'
 import { createPocV1, type PocV1Engine } from './poc-v1.ts'
@@ -150,6 +151,15 @@ function buildEngines(
     return { v2, v1: [], backend: ownBackend(v2) }
   }
   const devices = settings['engine.devices'].length > 0 ? settings['engine.devices'] : ['cpu:0']
+  if (kind === 'v2') {
+    const directory = settings['engine.model_dir']
+    if (directory === '') {
+      throw new GonkaError('ERR_GK_INVALID_ARGUMENT', 'engine.kind is v2, so engine.model_dir must name a directory')
+    }
+    const models = settings['engine.models'].length > 0 ? settings['engine.models'] : [basename(directory)]
+    const v2 = devices.map((device) => nativeV2Engine(parts.native, { device, directory, models, log: parts.log }))
+    return { v2, v1: [], backend: ownBackend(v2) }
+  }
   const v1 = devices.map((device) => nativeV1Engine(parts.native, device, parts.log))
   return { v2: [], v1, backend: ownBackend([]) }
 }

@@ -49,9 +49,9 @@ export const settingsTable = [
   {
     key: 'engine.kind',
     type: 'choice',
-    choices: ['auto', 'v1', 'embedding', 'upstream'],
+    choices: ['auto', 'v1', 'v2', 'embedding', 'upstream'],
     value: 'auto',
-    help: 'what computes: v1 (seeded transformer, native), upstream (servers that run the model), embedding (no layers; tests). auto: upstream if engine.upstream is set, else v1',
+    help: 'what computes: v1 (seeded transformer, native), v2 (the files of engine.model_dir, native), upstream (servers that run the model), embedding (no layers; tests). auto: upstream if engine.upstream is set, else v1',
   },
   {
     key: 'engine.devices',
@@ -65,7 +65,13 @@ export const settingsTable = [
     value: [],
     help: 'base URLs of servers that run the model and compute PoC v2',
   },
-  { key: 'engine.models', type: 'list', value: [], help: 'model ids the embedding engine answers to' },
+  {
+    key: 'engine.model_dir',
+    type: 'text',
+    value: '',
+    help: 'Hugging Face directory of the model that the native v2 engine loads',
+  },
+  { key: 'engine.models', type: 'list', value: [], help: 'model ids that the v2 and embedding engines answer to' },
   { key: 'engine.groups', type: 'integer', min: 1, max: 64, value: 1, help: 'groups of the embedding engine' },
   {
     key: 'engine.rate_limit',
