@@ -11,18 +11,25 @@ import { loadCandidates } from '../backends.ts'
 import { exitCodes } from '../errors.ts'
 import { type Io, writeJson } from '../io.ts'
 import { toJson } from '../json.ts'
-import type { BackendReport, DeviceReport } from '../native-api.ts'
+import { type BackendReport, type DeviceReport, opNames } from '../native-api.ts'
 import { paint, siNumber } from '../terminal.ts'
 import { type Define, jsonOption } from './command.ts'
 
 export const define: Define = (command, run) => {
   command
     .option('--backend <file...>', 'load these backend libraries too')
+    .option('--markdown', 'only the table of ops and implementations, as Markdown')
     .option(...jsonOption)
     .action(run(devices))
 }
 
-async function devices(io: Io, options: { readonly backend?: string[]; readonly json?: boolean }): Promise<number> {
+interface Options {
+  readonly backend?: string[]
+  readonly markdown?: boolean
+  readonly json?: boolean
+}
+
+async function devices(io: Io, options: Options): Promise<number> {
   const native = await io.native()
   const asked = options.backend ?? []
   const loaded = await loadCandidates(native, [...native.candidates(), ...asked], { signal: io.signal })
@@ -33,11 +40,25 @@ async function devices(io: Io, options: { readonly backend?: string[]; readonly 
     const version = native.version()
     const document = { ...version, cpuFeatures: native.cpuFeatures(), backends, devices: found }
     writeJson(io, toJson(document))
+  } else if (options.markdown) {
+    io.out.write(implementationTable(found))
   } else {
     for (const backend of backends) io.out.write(describeBackend(io, backend))
     for (const device of found) io.out.write(describeDevice(io, device))
   }
   return exitCodes.ok
+}
+
+/** One row per op, one column per backend: its implementations, best first, whether this machine can run them or not. */
+function implementationTable(devices: readonly DeviceReport[]): string {
+  const firsts = devices.filter((device, i) => devices.findIndex(({ backend }) => backend === device.backend) === i)
+  const rows = opNames.map((op) => [
+    `\`${op}\``,
+    ...firsts.map(({ implementations }) => implementations[op]?.map(({ name }) => name).join(', ') || 'host CPU'),
+  ])
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`
+  const head = ['op', ...firsts.map(({ backend }) => backend)]
+  return line(head) + line(head.map(() => '---')) + rows.map(line).join('')
 }
 
 function describeBackend(io: Io, { name, version, path, devices, error }: BackendReport): string {
