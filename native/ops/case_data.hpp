@@ -39,6 +39,15 @@ inline double rounding_bound(uint32_t dtype, double value) {
   return std::abs(value) * unit_roundoff(dtype) + 0.5 * smallest_step(dtype);
 }
 
+// Aggregate limit for `count` results rounded to dtype from values whose own aggregate error is `error`: two roundings
+// of nearly the same value agree unless a boundary lies between, which happens to the share error / u of the results
+// (three more allowed for chance) and costs one unit, 2u. F32 results carry the error itself.
+inline double rounded_aggregate(uint32_t dtype, double error, int64_t count) {
+  const double u = unit_roundoff(dtype);
+  if (dtype == GK_F32) return error + 2 * u;
+  return error + 2 * u * std::sqrt(std::fmin(1, error / u + 3 / std::fmax(double(count), 1)));
+}
+
 // Operands of problem with data of all-ones bytes (NaN in every float type, -1 in integers): gaps keep it, so a read
 // between rows shows. Bit i of absent leaves operand i out.
 built_case start_case(const op_spec &spec, std::shared_ptr<void> problem, uint32_t absent = 0);

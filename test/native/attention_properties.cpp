@@ -166,11 +166,33 @@ void check_implementation(uint32_t type, uint32_t index, test::cpu_stream &on, t
   }
 }
 
+// Two keys with scores s <= 0 and 0, values 1 and 0: O is e^s / (1 + e^s), which shows the exponential's own error. It
+// is good to 2 ulp (4u); the score adds 3u |s| <= 3u of argument error, sum and division 2u.
+void check_exponential(uint32_t index, test::cpu_stream &on) {
+  constexpr int64_t rows = 4099;
+  setup s;
+  s.heads = s.heads_kv = s.head_dim = 1;
+  s.seqlens_q = {rows};
+  s.seqlens_k = {2};
+  values q(rows);
+  for (int64_t i = 0; i < rows; ++i) q[i] = round_to(GK_F32, -double(i) / rows / double(0.11f));
+  const values o = attend(s, index, on, q, {1, 0}, {1, 0});
+  if (o.empty()) return;
+  double worst = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    const double e = std::exp(q[i] * double(0.11f)), want = e / (1 + e);
+    worst = std::max(worst, std::abs(o[i] - want) / want);
+  }
+  if (!CHECK(worst <= 9 * unit_roundoff(GK_F32))) std::fprintf(stderr, "  %.3g units\n", worst / unit_roundoff(GK_F32));
+}
+
 }  // namespace
 
 int main() {
   test::cpu_stream on(1), threads(3);
-  for (uint32_t index = 1; index <= cpu::implementations(GK_OP_ATTENTION).size(); ++index)
+  for (uint32_t index = 1; index <= cpu::implementations(GK_OP_ATTENTION).size(); ++index) {
+    check_exponential(index, on);
     for (const uint32_t type : {GK_F32, GK_F16, GK_BF16}) check_implementation(type, index, on, threads);
+  }
   return check_summary();
 }

@@ -191,6 +191,30 @@ void check_silu(test::cpu_stream &on, uint32_t type, uint32_t index) {
   CHECK_EQ(a[3], 0.0);
 }
 
+// F32 silu over its whole range to 7 half ulps: 2.4 of the exponential, one each of four operations.
+void check_silu_accuracy(test::cpu_stream &on, uint32_t index) {
+  constexpr int64_t count = 40009;
+  values x(count);
+  for (int64_t i = 0; i < count; ++i) x[i] = round_to(GK_F32, -79.9 + 0.004 * double(i));
+  const buffer xb(on.device, GK_F32, x), one(on.device, GK_F32, values(count, 1.0)),
+      out(on.device, GK_F32, values(count, NAN));
+  gk_silu_mul p{};
+  p.type = GK_F32;
+  p.rows = 1;
+  p.columns = p.ld_gate = p.ld_up = p.ldo = count;
+  p.gate = xb.ref();
+  p.up = one.ref();
+  p.out = out.ref();
+  CHECK_EQ(int(run(on, GK_OP_SILU_MUL, p, index)), int(GK_OK));
+  const values got = out.read();
+  double worst = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const double want = x[i] / (1 + std::exp(-x[i]));
+    if (want != 0) worst = std::max(worst, std::abs(got[i] - want) / std::abs(want));
+  }
+  if (!CHECK(worst <= 7 * unit_roundoff(GK_F32))) std::fprintf(stderr, "  %.3g units\n", worst / unit_roundoff(GK_F32));
+}
+
 // The inverse permutation undoes a permutation of rows and columns.
 void check_gather(test::cpu_stream &on, uint32_t type, uint32_t index) {
   const values x = normals(k_rows * k_columns, 6);
@@ -247,6 +271,7 @@ int main() {
       check_rope(on, type, index, GK_ROPE_ADJACENT);
       check_rope(on, type, index, GK_ROPE_HALF);
       check_silu(on, type, index);
+      if (type == GK_F32) check_silu_accuracy(on, index);
       check_gather(on, type, index);
     }
   return check_summary();

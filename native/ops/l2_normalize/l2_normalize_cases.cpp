@@ -50,7 +50,8 @@ comparison compare(const op_case &self, const built_case &problem, const std::ve
                    const std::vector<std::vector<std::byte>> &want) {
   const auto &q = *static_cast<const parameters *>(self.parameters.get());
   const double relative = (double(q.columns) / 4 + 8) * k_eps32;
-  const double aggregate = (std::sqrt(double(q.columns)) / 4 + 8) * k_eps32 + 2 * unit_roundoff(q.type);
+  const double aggregate =
+      rounded_aggregate(q.type, (std::sqrt(double(q.columns)) / 4 + 8) * k_eps32, q.rows * q.columns);
   return compare_operand(problem, k_l2_normalize_y, got, want, aggregate, [&](int64_t, double value) {
     return relative * std::abs(value) + 2 * rounding_bound(q.type, value);
   });

@@ -60,7 +60,8 @@ comparison compare(const op_case &self, const built_case &problem, const std::ve
   const auto &x = problem.data[k_rope_x];
   for_each_pair(problem.operands[k_rope_x], x, x,
                 [&](int64_t, double value, double) { before.push_back(std::abs(value)); });
-  return compare_operand(problem, k_rope_x, got, want, 3 * k_eps32 + 2 * unit_roundoff(q.type),
+  return compare_operand(problem, k_rope_x, got, want,
+                         rounded_aggregate(q.type, 3 * k_eps32, q.tokens * q.heads * q.rotary_dim),
                          [&](int64_t i, double value) {
                            const int64_t d = i % q.rotary_dim, head = i - d, half = q.rotary_dim / 2;
                            const int64_t partner = q.layout == GK_ROPE_ADJACENT ? (d ^ 1) : (d + half) % q.rotary_dim;

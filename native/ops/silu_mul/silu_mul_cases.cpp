@@ -67,7 +67,7 @@ comparison compare(const op_case &self, const built_case &problem, const std::ve
   const auto &q = *static_cast<const parameters *>(self.parameters.get());
   // A subnormal F32 result may be rounded twice: once more for the scaling that brings it there.
   const double scaling = smallest_step(GK_F32);
-  return compare_operand(problem, k_silu_mul_out, got, want, 4 * k_eps32 + 2 * unit_roundoff(q.type),
+  return compare_operand(problem, k_silu_mul_out, got, want, rounded_aggregate(q.type, 4 * k_eps32, q.rows * q.columns),
                          [&](int64_t, double value) {
                            return 8 * k_eps32 * std::abs(value) + 2 * rounding_bound(q.type, value) + scaling;
                          });
