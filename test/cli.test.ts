@@ -7,6 +7,8 @@ import { errorCodes, exitCodeOf, GonkaError, statusCodes } from '../lib/errors.t
 import { packageVersion } from '../lib/package-info.ts'
 import { testIo } from './io.ts'
 
+t.setTimeout(0)
+
 const run = async (argv: string[], input = '') => {
   const io = testIo({ input })
   return { code: await main(argv, io), out: io.outText(), err: io.errText() }

@@ -13,6 +13,8 @@ import {
   verifySignature,
 } from '../../lib/chain/keys.ts'
 
+t.setTimeout(0)
+
 interface KeyVector {
   path: string
   priv_hex: string

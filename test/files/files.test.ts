@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { readBytes, readJson, writeAtomically } from '../../lib/files.ts'
 
+t.setTimeout(0)
+
 t.test('writing', async (t) => {
   const folder = t.testdir({ victim: 'untouched' })
   const path = join(folder, 'out')

@@ -7,6 +7,8 @@ import { decodePayload, decodeProofFile, encodePayload, encodeProofFile } from '
 import type { MatmulPowStatement, Payload, PocV1Statement } from '../../lib/proof/payload.ts'
 import { smallMatmulPow, smallPayload, withStatement } from './samples.ts'
 
+t.setTimeout(0)
+
 const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31)
 t.comment(`TEST_SEED=${seed}`)
 

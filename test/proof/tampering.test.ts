@@ -9,6 +9,8 @@ import { signProof } from '../../lib/proof/sign.ts'
 import { type VerifyOptions, verifyProof } from '../../lib/proof/verify.ts'
 import { otherPrivateKey, privateKey, publicKeyHex, smallParams, smallPayload, withStatement } from './samples.ts'
 
+t.setTimeout(0)
+
 /** Reaching the device means that nothing was found wrong before computing. */
 class ReachedDevice extends Error {}
 const offline = {

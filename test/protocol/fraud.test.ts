@@ -5,6 +5,8 @@ import { GonkaError } from '../../lib/errors.ts'
 import { binomialMass, binomialUpperTail } from '../../lib/protocol/binomial.ts'
 import { belowTarget, fraudTest, fraudVerdict } from '../../lib/protocol/fraud.ts'
 
+t.setTimeout(0)
+
 interface Row {
   n: number
   n_invalid: number

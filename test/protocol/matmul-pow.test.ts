@@ -16,6 +16,8 @@ import {
   wins,
 } from '../../lib/protocol/matmul-pow.ts'
 
+t.setTimeout(0)
+
 interface Vector {
   profile: MatmulPowProfile
   m: number

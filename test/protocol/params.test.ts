@@ -12,6 +12,8 @@ import {
   parseParams,
 } from '../../lib/protocol/params.ts'
 
+t.setTimeout(0)
+
 interface Published {
   params: PocV1Params
   ffn_hidden: number
