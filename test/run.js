@@ -1,6 +1,6 @@
 // Runs the native tests (ctest) and the TypeScript tests (tap), and ends with the line "N passed, N failed".
 // Arguments: parts of test names; only tests whose name contains one of them run.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
@@ -13,13 +13,24 @@ process.chdir(root)
 const require = createRequire(import.meta.url)
 const wanted = process.argv.slice(2)
 const selected = (name) => wanted.length === 0 || wanted.some((part) => name.includes(part))
-const jobs = String(availableParallelism())
+const jobs = availableParallelism()
 const total = { passed: 0, failed: 0 }
 const failures = []
 
 function run(command, args, options = {}) {
   const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28, ...options })
   return { status: result.status ?? 1, output: (result.stdout ?? '') + (result.stderr ?? '') }
+}
+
+/** As run, without waiting in place. */
+function start(command, args) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+    child.on('error', (error) => resolve({ status: 1, output: String(error) }))
+    child.on('close', (status) => resolve({ status: status ?? 1, output }))
+  })
 }
 
 function must(what, command, args) {
@@ -29,20 +40,26 @@ function must(what, command, args) {
   process.exit(1)
 }
 
-function nativeTests() {
+async function nativeTests() {
   if (!existsSync('build/CMakeCache.txt')) {
     const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js')
     must('configuring the native tests', process.execPath, [cmakeJs, 'configure', '--CDGONKA_TESTS=ON'])
   } else {
     must('configuring the native tests', 'cmake', ['-DGONKA_TESTS=ON', 'build'])
   }
-  must('building the native tests', 'cmake', ['--build', 'build', '--parallel', jobs])
+  must('building the native tests', 'cmake', ['--build', 'build', '--parallel', String(jobs)])
   const listed = run('ctest', ['--test-dir', 'build', '--show-only=json-v1'])
-  for (const { name } of JSON.parse(listed.output).tests) {
-    if (!selected(name)) continue
-    const { status, output } = run('ctest', ['--test-dir', 'build', '--output-on-failure', '-R', `^${name}$`])
-    report(`native ${name}`, status === 0 ? 1 : 0, status === 0 ? 0 : 1, output)
+  const names = JSON.parse(listed.output)
+    .tests.map(({ name }) => name)
+    .filter(selected)
+  // As many at a time as there are processors; the list is shared, whoever is free takes the next.
+  const worker = async () => {
+    for (let name = names.shift(); name !== undefined; name = names.shift()) {
+      const { status, output } = await start('ctest', ['--test-dir', 'build', '--output-on-failure', '-R', `^${name}$`])
+      report(`native ${name}`, status === 0 ? 1 : 0, status === 0 ? 0 : 1, output)
+    }
   }
+  await Promise.all(Array.from({ length: jobs }, worker))
 }
 
 function report(name, passed, failed, output) {
@@ -73,7 +90,7 @@ function typescriptTests() {
   }
 }
 
-nativeTests()
+await nativeTests()
 typescriptTests()
 if (failures.length > 0) process.stdout.write(`failed: ${failures.join(', ')}\n`)
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`)
