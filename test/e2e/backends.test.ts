@@ -100,7 +100,9 @@ t.test('devices', async (t) => {
     backends: { name: string; path: string | null; sha256: string; error: string | null }[]
     devices: { id: string; backend: string; memory_bytes: number; implementations: Record<string, unknown[]> }[]
   }
-  t.match(document.backends, [
+  // A machine where the CUDA backend was built lists that too.
+  const asked = document.backends.filter(({ path }) => path === null || path === example)
+  t.match(asked, [
     { name: 'cpu', path: null, error: null, sha256: /^[0-9a-f]{64}$/ },
     { path: example, error: null, sha256: /^[0-9a-f]{64}$/ },
   ])
