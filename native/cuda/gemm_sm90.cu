@@ -23,15 +23,21 @@ void launch(const gk_gemm &p, places at, context &ctx) {
 template <class T>
 void with_shape(const gk_gemm &p, places at, context &ctx) {
   const int64_t n = p.epilogue == GK_EPILOGUE_SWIGLU ? 2 * p.n : p.n;
+  // Wide tiles once there is a wave of them. A single row of tiles has nobody to share B with.
   const bool wide = ceil_div(p.m, k_block_m) * ceil_div(n, 256) >= ctx.can().multiprocessors;
+  const bool cluster = wide && p.m > k_block_m;
+  const auto with_pair = [&]<bool Pair>() {
+    if (cluster)
+      launch<T, wgmma_wide_cluster, Pair>(p, at, ctx);
+    else if (wide)
+      launch<T, wgmma_wide, Pair>(p, at, ctx);
+    else
+      launch<T, wgmma_square, Pair>(p, at, ctx);
+  };
   if constexpr (sizeof(T) == 2) {
-    if (p.epilogue == GK_EPILOGUE_SWIGLU)
-      return wide ? launch<T, wgmma_wide, true>(p, at, ctx) : launch<T, wgmma_square, true>(p, at, ctx);
+    if (p.epilogue == GK_EPILOGUE_SWIGLU) return with_pair.template operator()<true>();
   }
-  if (wide)
-    launch<T, wgmma_wide, false>(p, at, ctx);
-  else
-    launch<T, wgmma_square, false>(p, at, ctx);
+  with_pair.template operator()<false>();
 }
 
 struct i8 {

@@ -379,13 +379,29 @@ inline void fence_proxy_async() {
 template <class D>
 void cp_async_bulk_tensor_2d(sptr<D> to, const tensor_map &map, int32_t x, int32_t y, sptr<uint64_t> bar, GK_SITE) {
   const int32_t index[] = {x, y};
-  emulator::copy_tensor_async(to.offset(), map, 2, index, bar.offset(), at);
+  emulator::copy_tensor_async(self().block->rank, to.offset(), map, 2, index, bar.offset(), at);
+}
+template <class D>
+void cp_async_bulk_tensor_2d_multicast(sptr<D> to, const tensor_map &map, int32_t x, int32_t y, sptr<uint64_t> bar,
+                                       uint32_t mask, GK_SITE) {
+  const int32_t index[] = {x, y};
+  for (uint32_t rank = 0; rank < 16; ++rank)
+    if (mask >> rank & 1) emulator::copy_tensor_async(rank, to.offset(), map, 2, index, bar.offset(), at);
+}
+inline uint32_t cluster_rank() {
+  return self().block->rank;
+}
+inline void cluster_sync(GK_SITE) {
+  emulator::cluster_sync(at);
+}
+inline void mbarrier_arrive_cluster(sptr<uint64_t> bar, uint32_t rank, GK_SITE) {
+  emulator::mbarrier_arrive(rank, bar.offset(), 1, at);
 }
 template <class D>
 void cp_async_bulk_tensor_3d(sptr<D> to, const tensor_map &map, int32_t x, int32_t y, int32_t z, sptr<uint64_t> bar,
                              GK_SITE) {
   const int32_t index[] = {x, y, z};
-  emulator::copy_tensor_async(to.offset(), map, 3, index, bar.offset(), at);
+  emulator::copy_tensor_async(self().block->rank, to.offset(), map, 3, index, bar.offset(), at);
 }
 
 template <class T>

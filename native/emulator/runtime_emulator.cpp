@@ -15,6 +15,11 @@ counters &emulated_counters() {
   return c;
 }
 
+uint32_t &emulated_multiprocessors() {
+  static uint32_t n = 0;
+  return n;
+}
+
 namespace {
 uint64_t g_launches = 0;
 }
@@ -56,6 +61,7 @@ uint32_t device_count(std::string *) {
 device_description describe(uint32_t device) {
   device_description d;
   d.can = k_devices[device].can;
+  if (emulator::emulated_multiprocessors() != 0) d.can.multiprocessors = emulator::emulated_multiprocessors();
   d.name = k_devices[device].name;
   d.driver = "emulator";
   d.memory_bytes = uint64_t(1) << 32;

@@ -9,6 +9,9 @@ namespace gonka::emulator {
 // With count set, counters of all launches add up in emulated_counters().
 options &emulated_options();
 counters &emulated_counters();
+// Multiprocessors of devices opened from now on; 0: as the data sheet says. A small number makes small problems choose
+// the tiles, grids and splits of large ones.
+uint32_t &emulated_multiprocessors();
 // Launches so far, and of them how many ended with a finding.
 uint64_t emulated_launches();
 

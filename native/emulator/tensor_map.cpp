@@ -76,10 +76,13 @@ const char *encode(const tensor_description &d, ptx::tensor_map *out) {
   return nullptr;
 }
 
-void copy_tensor_async(uint32_t destination, const ptx::tensor_map &map, uint32_t dimensions, const int32_t *at_index,
-                       uint32_t barrier, site at) {
+void copy_tensor_async(uint32_t rank, uint32_t destination, const ptx::tensor_map &map, uint32_t dimensions,
+                       const int32_t *at_index, uint32_t barrier, site at) {
   machine &m = *g_machine;
   thread &t = self();
+  if (rank >= m.blocks.size())
+    stop(fault::bad_operand, at, "cp.async.bulk.tensor to block %u of a cluster of %zu", rank, m.blocks.size());
+  block &target = m.blocks[rank];
   tensor_copy c;
   std::memcpy(&c.from, map.opaque, sizeof c.from);
   if (m.how.compute_capability < 90) stop(fault::bad_operand, at, "cp.async.bulk.tensor needs sm_90");
@@ -95,18 +98,18 @@ void copy_tensor_async(uint32_t destination, const ptx::tensor_map &map, uint32_
   c.destination = destination;
   uint32_t bytes = c.from.element_bytes;
   for (uint32_t i = 0; i < dimensions; ++i) bytes *= c.from.box[i];
-  if (size_t(destination) + bytes > t.block->shadow.size())
+  if (size_t(destination) + bytes > target.shadow.size())
     stop(fault::out_of_bounds, at, "cp.async.bulk.tensor of %u bytes to shared offset %u of %zu", bytes, destination,
-         t.block->shadow.size());
+         target.shadow.size());
   for_each_chunk(c, [&](uint32_t to, const uint8_t *source, uint32_t inside) {
     if (inside != 0) check_global_read(source, inside, 1, touch::plain, at);
-    t.block->shadow.write(t, to, 16, touch::async_issue, at);
+    target.shadow.write(t, to, 16, touch::async_issue, at);
   });
-  if (t.block->mbarriers.count(barrier) == 0)
+  if (target.mbarriers.count(barrier) == 0)
     stop(fault::barrier_misuse, at, "cp.async.bulk.tensor: no mbarrier was initialised at shared offset %u", barrier);
   bulk_operation operation{};
   operation.perform = perform;
-  operation.barrier_block = t.block->rank;
+  operation.barrier_block = rank;
   operation.barrier_offset = barrier;
   operation.agent_clock = ++m.agent_clock;
   release_into(operation.clocks, t);

@@ -22,7 +22,8 @@ static_assert(sizeof(tensor_description) <= sizeof(ptx::tensor_map));
 // Null, or what cuTensorMapEncodeTiled would refuse.
 const char *encode(const tensor_description &description, ptx::tensor_map *out);
 
-void copy_tensor_async(uint32_t destination, const ptx::tensor_map &map, uint32_t dimensions, const int32_t *at_index,
-                       uint32_t barrier, site at);
+// To shared offset `destination` of block `rank` of the cluster, reported to the mbarrier at offset `barrier` there.
+void copy_tensor_async(uint32_t rank, uint32_t destination, const ptx::tensor_map &map, uint32_t dimensions,
+                       const int32_t *at_index, uint32_t barrier, site at);
 
 }  // namespace gonka::emulator

@@ -177,6 +177,33 @@ GK_DEVICE void cp_async_bulk_tensor_2d(D *to, const tensor_map &map, int32_t x, 
       "l"(&map), "r"(shared_address(bar)), "r"(x), "r"(y)
       : "memory");
 }
+// To the same offset in every block of the cluster named by mask, each reporting to its own mbarrier at bar's offset.
+template <class D>
+GK_DEVICE void cp_async_bulk_tensor_2d_multicast(D *to, const tensor_map &map, int32_t x, int32_t y, uint64_t *bar,
+                                                 uint32_t mask) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, "
+      "%4}], [%2], %5;" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(bar)), "r"(x), "r"(y), "h"(uint16_t(mask))
+      : "memory");
+}
+GK_DEVICE uint32_t cluster_rank() {
+  uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+// Every thread of every block of the cluster.
+GK_DEVICE void cluster_sync() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+// At bar's offset in block `rank` of the cluster.
+GK_DEVICE void mbarrier_arrive_cluster(uint64_t *bar, uint32_t rank) {
+  asm volatile(
+      "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(shared_address(bar)),
+      "r"(rank)
+      : "memory");
+}
 template <class D>
 GK_DEVICE void cp_async_bulk_tensor_3d(D *to, const tensor_map &map, int32_t x, int32_t y, int32_t z, uint64_t *bar) {
   asm volatile(

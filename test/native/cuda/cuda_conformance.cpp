@@ -85,6 +85,7 @@ int main(int argc, char **argv) {
         bool ran = false;
         for (uint32_t attempt = 0; attempt < 2 * count && !ran; ++attempt) {
           const uint32_t index = (turn + attempt) % count;
+          emulator::emulated_multiprocessors() = turn / 2 % 2 != 0 ? 2 : 0;  // 2: tiles and grids of large problems
           gk_device *device = nullptr;
           gk_stream *stream = nullptr;
           CHECK_EQ(table.device_open(index, nullptr, &device, nullptr), GK_OK);

@@ -53,8 +53,15 @@ planted_kernel(wgmma gemm_wgmma.cuh too_many_bytes_expected "expect_tx(full(stag
 planted_kernel(wgmma gemm_wgmma.cuh released_too_early "wgmma_wait<1>()" "wgmma_wait<2>()")
 planted_kernel(wgmma gemm_wgmma.cuh wrong_atom_stride "wgmma_descriptor(rows + part, 0, k_atom_bytes)"
                "wgmma_descriptor(rows + part, 0, k_atom_bytes / 2)")
-planted_kernel(wgmma gemm_wgmma.cuh arrival_too_few "mbarrier_init(empty(stage), k_consumer_warps)"
+planted_kernel(wgmma gemm_wgmma.cuh arrival_too_few "mbarrier_init(empty(stage), k_consumer_warps * k_cluster)"
                "mbarrier_init(empty(stage), k_consumer_warps - 1)")
 planted_kernel(wgmma gemm_wgmma.cuh missing_fence "wgmma_fence();" "")
 planted_kernel(wgmma gemm_wgmma.cuh stale_accumulator "const bool accumulate = step != 0 || part != 0;"
                "const bool accumulate = true;")
+
+planted_kernel(wgmma_cluster gemm_wgmma.cuh)
+planted_kernel(wgmma_cluster gemm_wgmma.cuh neighbour_not_waited_for
+               "mbarrier_init(empty(stage), k_consumer_warps * k_cluster)"
+               "mbarrier_init(empty(stage), k_consumer_warps)")
+planted_kernel(wgmma_cluster gemm_wgmma.cuh neighbour_not_told "rank < k_cluster; ++rank" "rank < 1; ++rank")
+planted_kernel(wgmma_cluster gemm_wgmma.cuh half_not_shared "full(stage), 3)" "full(stage), 1)")
