@@ -9,6 +9,7 @@ import t from 'tap'
 import { main } from '../lib/cli.ts'
 import { loadNative } from '../lib/native.ts'
 import { nativeV2Engine } from '../lib/node/native-v2-engine.ts'
+import { runPocV2 } from '../lib/poc-v2.ts'
 import { decodeVector } from '../lib/protocol/artifact-vector.ts'
 import { testIo } from './io.ts'
 
@@ -193,6 +194,46 @@ t.test('the node engine gives the same artifacts', async (t) => {
   await t.rejects((async () => aborted[Symbol.asyncIterator]().next())(), { code: 'ERR_GK_CANCELLED' })
   const nowhere = nativeV2Engine(async () => loadNative(), { ...options, directory: path('nowhere') })
   await t.rejects(nowhere.check(), { code: 'ERR_GK_FILE' })
+})
+
+t.test("a vendor's device that knows two ops: the others run on the host", async (t) => {
+  const { code, value, err } = await json(
+    ...['poc', 'v2', ...round, '--nonces', '0-3', '--compute', 'f32', '--device', 'example:0'],
+    ...['--backend', 'build/Release/examples/gonka_example_backend.so'],
+  )
+  t.equal(code, 0, err)
+  t.match(err, /example:0 does not run attention .*it runs on the host CPU/)
+  const want = golden.runs['murmur/fp32/cuda_pick_order']?.artifacts ?? []
+  for (const [i, { vector_b64 }] of value.artifacts.entries()) t.ok(l2(vector_b64, want[i]?.vector_b64 ?? '') <= 1e-3)
+})
+
+t.test('a run stops when told to, and the session goes on', async (t) => {
+  const device = await loadNative().openDevice({ device: 'cpu:0' })
+  t.teardown(() => device.close())
+  const session = await device.pocV2Open({ model })
+  const request = {
+    blockHash: 'a',
+    publicKey: 'b',
+    nonces: BigInt64Array.from({ length: 100_000 }, (_, i) => BigInt(i)),
+    seqLen: 64,
+    kDim: 12,
+    rng: 'murmur' as const,
+    batch: 1,
+  }
+  const stop = new AbortController()
+  let batches = 0
+  await t.rejects(
+    async () => {
+      for await (const _ of runPocV2(session, request, { signal: stop.signal })) if (++batches === 2) stop.abort()
+    },
+    { code: 'ERR_GK_CANCELLED' },
+  )
+  t.ok(batches < 1000, `${batches} batches`)
+  for await (const { artifacts } of runPocV2(session, { ...request, nonces: BigInt64Array.of(7n) })) {
+    t.equal(artifacts[0]?.nonce, 7)
+  }
+  await session.close()
+  await session.close()
 })
 
 t.test('make-tiny and digest', async (t) => {
