@@ -5,6 +5,11 @@
  * JSON (--json): {"seed", "scheme", "block_ms", "params", "faults", "stages", "epochs", "nodes", "checks", "votes_against",
  * "troubles", "ok"}; amounts in ngonka as text. Exit code 1 if a check fails.
  */
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Option } from 'commander'
 import { exitCodes } from '../errors.ts'
 import type { Io } from '../io.ts'
 import { embeddingModel } from '../node/embedding-engine.ts'
@@ -15,6 +20,9 @@ import { mainnetParams, shortParams } from '../sim/schedule.ts'
 import { formatGnk } from '../sim/weights.ts'
 import { type Define, decimal, integer, jsonOption } from './command.ts'
 
+const pocKinds = ['v2', 'v2-model', 'v1'] as const
+type PocKind = (typeof pocKinds)[number]
+
 interface Options {
   readonly nodes: number
   readonly epochs: number
@@ -24,7 +32,7 @@ interface Options {
   readonly skewed: number
   readonly perHost: number
   readonly node?: readonly string[]
-  readonly poc: 'v1' | 'v2'
+  readonly poc: PocKind
   readonly blockMs: number
   readonly mainnetSchedule?: boolean
   readonly confirmations: boolean
@@ -55,7 +63,11 @@ export const define: Define = (command, run) => {
     .option('--node <urls>', 'ML nodes already running, comma separated: drive these instead of own ones', (text) =>
       text.split(',').map((url) => url.trim()),
     )
-    .option('--poc <scheme>', 'v1 or v2', (text) => (text === 'v1' ? 'v1' : 'v2'), 'v2' as 'v1' | 'v2')
+    .addOption(
+      new Option('--poc <scheme>', 'v2 (a model without layers), v2-model (a tiny transformer, native) or v1 (native)')
+        .choices(pocKinds)
+        .default('v2'),
+    )
     .option('--block-ms <n>', 'length of a block', integer(20, 60_000), 100)
     .option('--mainnet-schedule', 'epochs as long as on the public network, in blocks')
     .option('--no-confirmations', 'no confirmation stage in each epoch')
@@ -77,7 +89,16 @@ export const define: Define = (command, run) => {
     .action(run(simulate))
 }
 
-const schemes: Readonly<Record<'v1' | 'v2', Scheme>> = {
+const schemes: Readonly<Record<PocKind, Scheme>> = {
+  'v2-model': {
+    kind: 'v2',
+    modelId: 'gonka-miner/tiny-qwen3',
+    seqLen: 16,
+    kDim: 12,
+    strongerRng: true,
+    statTest: { distThreshold: 0.4, pMismatch: 0.1, pValueThreshold: 0.05 },
+    batchSize: 16,
+  },
   v2: {
     kind: 'v2',
     modelId: embeddingModel,
@@ -109,7 +130,33 @@ const schemes: Readonly<Record<'v1' | 'v2', Scheme>> = {
   },
 }
 
+/** Two small models of one family whose weights differ: what the network runs, and what a wrong host runs. */
+async function tinyModels(io: Io, folder: string): Promise<{ right: string; wrong: string }> {
+  const native = await io.native()
+  const make = async (name: string, seed: number) => {
+    const directory = join(folder, name)
+    mkdirSync(directory)
+    await native.makeTinyModel({ directory, family: 'qwen3', seed })
+    return directory
+  }
+  return { right: await make('right', 1), wrong: await make('wrong', 2) }
+}
+
 async function simulate(io: Io, options: Options): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'gonka-models-'))
+  try {
+    const models = options.poc === 'v2-model' ? await tinyModels(io, folder) : undefined
+    return await runAndReport(io, options, models)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function runAndReport(
+  io: Io,
+  options: Options,
+  models: { right: string; wrong: string } | undefined,
+): Promise<number> {
   const of = (fault: HostFault, n: number) => Array.from({ length: n }, () => fault)
   const sim: SimOptions = {
     hosts: [
@@ -139,6 +186,7 @@ async function simulate(io: Io, options: Options): Promise<number> {
     thresholdBps: 5000,
     weightScaleFactor: 1,
     rateLimit: options.rate,
+    ...(models === undefined ? {} : { modelDirectories: models }),
   }
   const report = await runSimulation(sim, { signal: io.signal, progress: (line) => io.err.write(`${line}\n`) })
   const ok = report.checks.every((check) => check.ok)

@@ -36,6 +36,8 @@ export interface NetworkNode {
   readonly reports: ReadonlyMap<number, HostStageReport>
   /** Why this host voted as it did, newest last. */
   readonly reasons: readonly string[]
+  /** Brings the model up at every ML node; a network node does so long before a stage. */
+  prepare(signal: AbortSignal): Promise<void>
   /** Nonces and distances of a PoC v1 stage: public, as on chain. */
   v1Batches(height: number): ReadonlyMap<number, number>
   close(): Promise<void>
@@ -494,6 +496,7 @@ export async function startNetworkNode(parts: HostParts): Promise<NetworkNode> {
     nodes,
     reports,
     reasons,
+    prepare: async (signal) => void (await Promise.all(nodes.map((node) => broker.prepare(node.url, signal)))),
     v1Batches: (height) => v1Stores.get(height) ?? new Map(),
     async close() {
       ending.abort()

@@ -30,6 +30,8 @@ export interface SimOptions {
   readonly confirmations: boolean
   readonly thresholdBps: number
   readonly weightScaleFactor: number
+  /** v2 with model files: the network's model, and what a wrong-model host runs instead. Absent: embedding nodes. */
+  readonly modelDirectories?: { readonly right: string; readonly wrong: string }
   /** Nonces per second of an embedding node; slow hosts get a tenth. */
   readonly rateLimit: number
 }
@@ -57,8 +59,12 @@ function nodeFlags(options: SimOptions, fault: HostFault): string[] {
     ['--callbacks-max-backoff-ms', String(Math.max(100, Math.min(10_000, blockMs * 5)))],
     ['--callbacks-timeout-ms', String(Math.max(1000, blockMs * 20))],
   ]
+  const { modelDirectories } = options
   if (scheme.kind === 'v1') flags.push(['--engine-kind', 'v1'])
-  else {
+  else if (modelDirectories !== undefined) {
+    const directory = fault === 'wrong-model' ? modelDirectories.wrong : modelDirectories.right
+    flags.push(['--engine-kind', 'v2'], ['--engine-models', scheme.modelId], ['--engine-model-dir', directory])
+  } else {
     const rate = fault === 'slow' ? options.rateLimit / 10 : options.rateLimit
     flags.push(
       ['--engine-kind', 'embedding'],
@@ -127,11 +133,14 @@ export async function runSimulation(options: SimOptions, io: SimIo): Promise<Sim
       )
       io.progress(`${hosts.at(-1)?.name} ${fault}: ${account.address}, ML nodes ${own.map((n) => n.url).join(', ')}`)
     }
+    await Promise.all(hosts.map((host) => host.prepare(io.signal)))
+    io.progress('every ML node is ready')
     const settlements = settle(chain, hosts, options)
     announce(chain, io.progress)
     const crashing = crashNodes(mlNodes, options.faults.restartEvery, random, counts, io.signal)
     chain.start()
-    const last = 3 + options.epochs * options.params.epochLength
+    // One block before the next epoch's stage would begin.
+    const last = 2 + options.epochs * options.params.epochLength
     while (chain.height() < last && !io.signal.aborted)
       await sleep(50, undefined, { signal: io.signal }).catch(() => undefined)
     chain.stop()
@@ -139,6 +148,9 @@ export async function runSimulation(options: SimOptions, io: SimIo): Promise<Sim
     await crashing.done
     if (io.signal.aborted) throw new GonkaError('ERR_GK_CANCELLED', 'cancelled')
     return await buildReport({ options, chain, hosts, counts, troubles, settlements: settlements() })
+  } catch (error) {
+    if (io.signal.aborted) throw new GonkaError('ERR_GK_CANCELLED', 'cancelled', { cause: error })
+    throw error
   } finally {
     chain.stop()
     await Promise.allSettled(hosts.map((host) => host.close()))
