@@ -80,6 +80,9 @@ function typescriptTests() {
   for (const file of files) {
     if (!selected(file)) continue
     const { status, output } = run(process.execPath, ['--expose-gc', join('dist/test', file)], {
+      // Not a measure of anything: a file that hangs must not keep the others from being told about.
+      timeout: 15 * 60_000,
+      killSignal: 'SIGKILL',
       env: { ...process.env, TAP_TIMEOUT: '0', FORCE_COLOR: undefined },
     })
     const summary = [...output.matchAll(/^# \{ total: (\d+)(.*) \}$/gm)].at(-1)

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import process from 'node:process'
 import type { Readable, Writable } from 'node:stream'
 
 export interface Browser {
@@ -51,8 +52,12 @@ export async function startBrowser(program: string): Promise<Browser> {
       '--remote-debugging-pipe',
       `--user-data-dir=${profile}`,
       '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
     ],
-    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
+    // A process group of its own, so that its helpers go with it.
+    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true },
   )
   const input = child.stdio[3] as Writable
   const output = child.stdio[4] as Readable
@@ -83,6 +88,10 @@ export async function startBrowser(program: string): Promise<Browser> {
       text = text.slice(end + 1)
     }
   })
+  child.once('exit', (code, signal) => {
+    for (const { reject } of waiting.values()) reject(new Error(`the browser ended: ${code ?? signal}`))
+  })
+  input.on('error', () => undefined)
   const send = (method: string, params: Record<string, unknown> = {}) =>
     new Promise<Record<string, unknown>>((resolve, reject) => {
       const id = next++
@@ -111,9 +120,9 @@ export async function startBrowser(program: string): Promise<Browser> {
     },
     async close() {
       const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-      child.kill('SIGKILL')
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
       await gone
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 })
     },
   }
 }
