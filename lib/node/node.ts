@@ -25,7 +25,7 @@ import { openOutbox } from './outbox.ts'
 import { createOverview } from './overview.ts'
 import { createPocV1, type PocV1Engine } from './poc-v1.ts'
 import { createPocV2 } from './poc-v2.ts'
-import { createReplica, type Replica } from './replica.ts'
+import { createReplica, isFiniteVector, type Replica } from './replica.ts'
 import { inferenceRoutes } from './routes/inference.ts'
 import { modelRoutes } from './routes/models.ts'
 import { pocV1Routes } from './routes/poc-v1.ts'
@@ -113,13 +113,25 @@ function upstreamBackend(upstreams: Upstreams): InferenceBackend {
   }
 }
 
+/** One nonce: loads what the engine loads late, so that a stage does not wait for it, and shows that it computes. */
+async function warmUp(engine: PocV2Engine, model: string, signal: AbortSignal): Promise<void> {
+  const job = { blockHash: '', publicKey: '', model, seqLen: 8, kDim: 12, strongerRng: false }
+  for await (const { artifacts } of engine.generate(job, [0], 1, signal)) {
+    const first = artifacts[0]
+    if (first === undefined || !isFiniteVector(first.vector)) {
+      throw new Error(`${engine.name} computes no usable artifact of ${model}`)
+    }
+  }
+}
+
 function ownBackend(engines: readonly PocV2Engine[]): InferenceBackend {
   return {
-    async start(model) {
+    async start(model, signal) {
       const models = engines.flatMap((engine) => engine.models ?? [])
       if (engines.length === 0) throw new Error('this node computes PoC v1 only; it serves no model')
       if (!models.includes(model)) throw new Error(`this node serves ${models.join(', ')}, not ${model}`)
       await Promise.all(engines.map((engine) => engine.check()))
+      await Promise.all(engines.map((engine) => warmUp(engine, model, signal)))
     },
     async stop() {},
     async healthy() {

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { embeddingEngine } from '../../lib/node/embedding-engine.ts'
 import { withoutVersionPrefix } from '../../lib/node/server.ts'
 import { initBody, removeFolder, startNode, until } from './peer.ts'
 
@@ -76,6 +77,25 @@ t.test('state, inference control, health', async (t) => {
     vllm_version: null,
     poc_validation_inference: false,
   })
+})
+
+t.test('a model that computes no usable artifact does not come up', async (t) => {
+  const engine = {
+    ...embeddingEngine({ models: ['test/model'] }),
+    async *generate(_job: unknown, nonces: Iterable<number>) {
+      for (const nonce of nonces)
+        yield { computed: [nonce], artifacts: [{ nonce, vector: new Uint8Array(24).fill(0x7e) }] }
+    },
+  }
+  const node = await startNode({ 'engine.autostart': '' }, { engines: [engine] })
+  t.teardown(async () => {
+    await node.close()
+    removeFolder(node.folder)
+  })
+  const up = await node.call('POST', '/api/v1/inference/up', { model: 'test/model' })
+  t.equal(up.status, 500)
+  t.match(up.json.detail, /no usable artifact of test\/model/)
+  t.equal((await node.call('GET', '/api/v1/state')).json.state, 'STOPPED')
 })
 
 t.test('clock, metrics, devices', async (t) => {
