@@ -159,7 +159,12 @@ uint64_t fold(const void *a, const void *b, uint32_t k, const int32_t *sums, voi
         }
       }
   }
-  return uint64_t(_mm512_reduce_add_epi64(total));
+  // By hand: gcc's _mm512_reduce_add_epi64 adds signed, and the fold wraps.
+  alignas(64) uint64_t lanes[8];
+  _mm512_store_si512(lanes, total);
+  uint64_t sum = 0;
+  for (const uint64_t lane : lanes) sum += lane;
+  return sum;
 }
 
 }  // namespace
