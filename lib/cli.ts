@@ -70,7 +70,7 @@ const entries: readonly CommandEntry[] = [
   },
   {
     name: 'prove',
-    summary: 'compute a PoC round and sign it into a proof file',
+    summary: 'compute a PoC round or exact products, and sign them into a proof file',
     example: 'gonka-miner prove v1 --key miner.json --block-hash 9F2C --count 256 --out proof.gkp',
     load: () => import('./commands/prove.ts'),
   },

@@ -52,6 +52,7 @@ export type {
   Timing,
 } from './proof/payload.ts'
 export { type Proof, type ProveOptions, prove } from './proof/prove.ts'
+export { type ProveThroughputOptions, proveThroughput, type ThroughputProof } from './proof/prove-throughput.ts'
 export type { Recomputation } from './proof/recompute.ts'
 export {
   type Expectations,

@@ -13,8 +13,11 @@ import type {
   ConformanceRequest,
   CpuPeak,
   DeviceReport,
+  MatmulPowRunRequest,
+  MatmulPowStats,
   NativeApi,
   NativeDevice,
+  OnShares,
   OpenDeviceRequest,
   OpName,
   PocV1OpenRequest,
@@ -45,6 +48,7 @@ interface RawDevice {
   cpuPeak(): RawTask<CpuPeak>
   pocV1Open(request: PocV1OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV1Session>
   pocV2Open(request: PocV2OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV2Session>
+  matmulPow(request: MatmulPowRunRequest, onShares: OnShares): RawTask<MatmulPowStats>
   fallbacks(): readonly { op: OpName; count: number }[]
   close(): void
 }
@@ -209,6 +213,7 @@ function adaptDevice(raw: RawDevice): NativeDevice {
       sessions.add(session)
       return session
     },
+    matmulPow: (request, onShares, signal) => pending.run(() => raw.matmulPow(request, onShares), signal),
     fallbacks: () => guarded(() => raw.fallbacks()),
     close() {
       closing ??= pending.cancelAll().then(async () => {

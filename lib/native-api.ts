@@ -308,6 +308,38 @@ export interface PocV2Session {
   close(): Promise<void>
 }
 
+/** What is fixed before the first nonce of a matmul-pow job; lib/protocol/matmul-pow.ts has the meaning of the fields. */
+export interface MatmulPowRunJob {
+  readonly profile: 'i8' | 'i4'
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  readonly shares: number
+  readonly target: Uint8Array
+  readonly challenge: Uint8Array
+  readonly publicKey: Uint8Array
+}
+
+export interface MatmulPowRunRequest {
+  readonly job: MatmulPowRunJob
+  /** 0 .. 2^64 - 1. Nonces run one after the other from here. */
+  readonly firstNonce: bigint
+  readonly nonceCount: number
+  /** Ends after the nonce in which this many shares are reached; all nonces run if absent. */
+  readonly stopShares?: number
+}
+
+export interface MatmulPowStats {
+  /** Finished: each is m / 64 times n / 64 tiles. */
+  readonly nonces: number
+  readonly shares: number
+  /** Wall time of the run, without waiting for the device. */
+  readonly seconds: number
+}
+
+/** Shares found since the last call, ordered by (nonce, bi, bj), and how many nonces were finished since then. */
+export type OnShares = (nonces: BigUint64Array, bi: Uint32Array, bj: Uint32Array, finished: number) => void
+
 export interface TinyModelRequest {
   /** Must exist and hold no model. */
   readonly directory: string
@@ -354,6 +386,8 @@ export interface NativeDevice {
     onProgress?: (fraction: number, step: string) => void,
     signal?: AbortSignal,
   ): Promise<PocV2Session>
+  /** Searches nonces for winning tiles. onShares comes at most some twenty times a second; stops within one nonce. */
+  matmulPow(request: MatmulPowRunRequest, onShares: OnShares, signal?: AbortSignal): Promise<MatmulPowStats>
   /** Ops that ran on the host CPU since the device was opened, with how often. */
   fallbacks(): readonly { readonly op: OpName; readonly count: number }[]
   /** Sessions of the device are closed first. Closing twice is harmless. */

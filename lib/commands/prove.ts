@@ -9,6 +9,7 @@ import type { Partition } from '../protocol/partition.ts'
 import { startProgress, threeDigits } from '../terminal.ts'
 import { type Define, type DeviceOptions, integer, jsonOption, openDevice, withDeviceOptions } from './command.ts'
 import { parseRTarget, rTargetOption } from './poc-v1.ts'
+import { defineProveThroughput } from './prove-throughput.ts'
 import { defineProveV2 } from './prove-v2.ts'
 
 interface Options extends DeviceOptions {
@@ -30,6 +31,7 @@ interface Options extends DeviceOptions {
 
 export const define: Define = (command, run) => {
   defineProveV2(command.command('v2').description("prove the artifacts of a model's files"), run)
+  defineProveThroughput(command.command('throughput').description('prove an amount of exact integer products'), run)
   withDeviceOptions(command.command('v1').description('prove the distances of a seeded transformer'))
     .requiredOption('--key <file>', 'key that signs; its public key is hashed into the seeds')
     .requiredOption('--out <file>', 'the proof file to write')

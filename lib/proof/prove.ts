@@ -1,7 +1,7 @@
 /** Proofs of PoC v1 rounds. */
 import type { Key } from '../chain/key-file.ts'
 import { GonkaError } from '../errors.ts'
-import type { NativeDevice, PocV1Session, PocV2Session } from '../native-api.ts'
+import type { NativeDevice } from '../native-api.ts'
 import { packageVersion } from '../package-info.ts'
 import { collect, openSession, type PocV1Options, runRequest, runSession } from '../poc-v1.ts'
 import { checkedPartition, inPartition, type Partition, wholePartition } from '../protocol/partition.ts'
@@ -81,7 +81,7 @@ export function nanoseconds(seconds: number): bigint {
 /** What the payload says about where it was computed. */
 export async function environmentOf(
   device: NativeDevice,
-  session: Pick<PocV1Session | PocV2Session, 'implementation' | 'compute'>,
+  session: Pick<Environment, 'implementation' | 'compute'>,
 ): Promise<Environment> {
   const report = await device.report()
   const backend = device.backend

@@ -169,6 +169,14 @@ export function wins(ticket: Uint8Array, target: Uint8Array): boolean {
   return Buffer.compare(ticket, target) < 0
 }
 
+/** The target, 32 bytes, under which a tile wins with probability p, 2^-100 <= p < 1. */
+export function targetFor(p: number): Uint8Array {
+  if (!(p >= 2 ** -100 && p < 1)) throw new RangeError(`probability ${p} is not in 2^-100 .. 1`)
+  // p * 2^200 is an integer but for the last bits of the smallest p, and exact as a bigint.
+  const hex = (BigInt(Math.floor(p * 2 ** 200)) << 56n).toString(16).padStart(64, '0')
+  return Uint8Array.from(Buffer.from(hex, 'hex'))
+}
+
 /** Probability that a tile wins: target / 2^256. */
 export function winProbability(target: Uint8Array): number {
   // The first 16 significant bytes hold more than a double; scaling them first keeps tiny targets exact enough.

@@ -125,7 +125,8 @@ void device_wrap::define(Napi::Env env, Napi::Object) {
        InstanceMethod("backend", &device_wrap::backend), InstanceMethod("selftest", &device_wrap::selftest),
        InstanceMethod("bench", &device_wrap::bench), InstanceMethod("cpuPeak", &device_wrap::cpu_peak),
        InstanceMethod("pocV1Open", &device_wrap::poc_v1_open), InstanceMethod("pocV2Open", &device_wrap::poc_v2_open),
-       InstanceMethod("fallbacks", &device_wrap::fallbacks), InstanceMethod("close", &device_wrap::close)});
+       InstanceMethod("matmulPow", &device_wrap::matmul_pow), InstanceMethod("fallbacks", &device_wrap::fallbacks),
+       InstanceMethod("close", &device_wrap::close)});
   env.GetInstanceData<environment>()->device_class = Napi::Persistent(constructor);
 }
 
@@ -257,6 +258,11 @@ Napi::Value device_wrap::poc_v1_open(const Napi::CallbackInfo &info) {
 
 Napi::Value device_wrap::poc_v2_open(const Napi::CallbackInfo &info) {
   return open_poc_v2(info.Env(), device_or_throw(info.Env()), to_object(info[0], "pocV2Open"), info[1]);
+}
+
+// matmulPow({ job, firstNonce, nonceCount, stopShares? }, onShares)
+Napi::Value device_wrap::matmul_pow(const Napi::CallbackInfo &info) {
+  return start_matmul_pow(info.Env(), device_or_throw(info.Env()), to_object(info[0], "matmulPow"), info[1]);
 }
 
 Napi::Value device_wrap::fallbacks(const Napi::CallbackInfo &info) {

@@ -61,6 +61,7 @@ class device_wrap : public Napi::ObjectWrap<device_wrap> {
   Napi::Value cpu_peak(const Napi::CallbackInfo &info);
   Napi::Value poc_v1_open(const Napi::CallbackInfo &info);
   Napi::Value poc_v2_open(const Napi::CallbackInfo &info);
+  Napi::Value matmul_pow(const Napi::CallbackInfo &info);
   Napi::Value fallbacks(const Napi::CallbackInfo &info);
   Napi::Value close(const Napi::CallbackInfo &info);
 
@@ -78,6 +79,10 @@ Napi::Value start_model_digest(const Napi::CallbackInfo &info);
 Napi::Value start_make_tiny(const Napi::CallbackInfo &info);
 // { promise: Promise<BenchResult>, cancel }.
 Napi::Value start_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request);
+
+// { promise: Promise<MatmulPowStats>, cancel }.
+Napi::Value start_matmul_pow(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request,
+                             const Napi::Value &on_shares);
 
 // What DeviceReport tells, gathered off the JS thread: the first time it runs the self-test gate of every op.
 struct device_facts {
