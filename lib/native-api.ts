@@ -147,6 +147,14 @@ export type BenchProblem =
       readonly columns: number
       readonly outType: DtypeName
     }
+  /** One nonce under a target that no ticket meets: operands, products, folds and tickets, no shares. */
+  | {
+      readonly op: 'matmul_pow'
+      readonly profile: 'i8' | 'i4'
+      readonly m: number
+      readonly n: number
+      readonly k: number
+    }
 
 export interface BenchRequest {
   readonly problem: BenchProblem

@@ -112,15 +112,19 @@ async function measureOp(
     medianNs: median,
     spread,
     rate,
-    unit: result.items > 0 ? result.unit : problem.op === 'gemm' && problem.aType === 'i8' ? 'op' : 'flop',
+    unit: result.items > 0 ? result.unit : countsIntegers(problem) ? 'op' : 'flop',
     peakFraction: ceiling ? rate / (ceiling * 1e9) : null,
   }
+}
+
+function countsIntegers(problem: BenchProblem): boolean {
+  return problem.op === 'matmul_pow' || (problem.op === 'gemm' && problem.aType === 'i8')
 }
 
 /** 10^9 operations per second of the format that the problem multiplies; 0 or null if unknown. */
 function peakOf(problem: BenchProblem, peak: CpuPeak | null): number | null {
   if (!peak) return null
-  if (problem.op === 'gemm' && problem.aType === 'i8') return peak.i8Gops
+  if (countsIntegers(problem)) return peak.i8Gops
   if (problem.op === 'gemm' && problem.aType === 'bf16') return peak.bf16Gflops || peak.f32Gflops
   if (problem.op === 'gemm' || problem.op === 'attention') return peak.f32Gflops
   return null

@@ -1,5 +1,5 @@
 /**
- * bench [suite...]: gemm, attention, sha256, normals, poc-v1.
+ * bench [suite...]: gemm, attention, sha256, normals, matmul-pow, poc-v1.
  *
  * JSON: {"device", "device_name", "threads", "peak_before", "peak_after": {"threads", "f32_gflops", "bf16_gflops",
  *  "i8_gops", "copy_gb_per_s"} or null, "figures": [{"name", "suite", "implementation", "skipped", "samples",

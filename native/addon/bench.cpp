@@ -19,6 +19,7 @@ struct bench_problem {
   gk_attention attention{};
   gk_sha256_search search{};
   gk_normal_fill fill{};
+  gk_matmul_pow pow{};
   std::vector<int64_t> cu_q, cu_k;
   std::vector<gk_sha256_hit> hits;
   std::vector<uint32_t> seeds32;
@@ -32,6 +33,8 @@ struct bench_problem {
         return &search;
       case GK_OP_NORMAL_FILL:
         return &fill;
+      case GK_OP_MATMUL_POW:
+        return &pow;
       default:
         return &gemm;
     }
@@ -118,6 +121,19 @@ void read_fill(const Napi::Object &from, bench_problem &out) {
   out.unit = "value";
 }
 
+void read_matmul_pow(const Napi::Object &from, bench_problem &out) {
+  gk_matmul_pow &p = out.pow;
+  p.struct_size = sizeof p;
+  const std::string profile = get_string(from, "profile");
+  if (profile != "i8" && profile != "i4")
+    throw make_error(from.Env(), GK_INVALID_ARGUMENT, "profile: expected i8 or i4, got '" + profile + "'");
+  p.profile = profile == "i8" ? GK_POW_I8 : GK_POW_I4;
+  p.m = uint32_t(get_integer(from, "m", 1, k_max_extent));
+  p.n = uint32_t(get_integer(from, "n", 1, k_max_extent));
+  p.k = uint32_t(get_integer(from, "k", 1, k_max_extent));
+  for (int i = 0; i < 32; ++i) p.nonce_seed[i] = uint8_t(i);  // target 0: every tile has its ticket, none wins
+}
+
 std::shared_ptr<bench_problem> to_problem(const Napi::Object &from) {
   auto out = std::make_shared<bench_problem>();
   const std::string op = get_string(from, "op");
@@ -132,9 +148,12 @@ std::shared_ptr<bench_problem> to_problem(const Napi::Object &from) {
   } else if (op == "normal_fill") {
     out->op = GK_OP_NORMAL_FILL;
     read_fill(from, *out);
+  } else if (op == "matmul_pow") {
+    out->op = GK_OP_MATMUL_POW;
+    read_matmul_pow(from, *out);
   } else {
     throw make_error(from.Env(), GK_INVALID_ARGUMENT,
-                     "op: expected gemm, attention, sha256_search or normal_fill, got '" + op + "'");
+                     "op: expected gemm, attention, sha256_search, normal_fill or matmul_pow, got '" + op + "'");
   }
   return out;
 }
