@@ -1,5 +1,6 @@
 #include "accumulate.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <vector>
@@ -45,16 +46,27 @@ void add_group(accumulator_model model, uint32_t terms, const float *a, const fl
   }
 }
 
+bool all_finite(const float *p, size_t count) {
+  return std::all_of(p, p + count, [](float x) { return std::isfinite(x); });
+}
+
 }  // namespace
 
 void accumulate(const options &how, product_type type, uint32_t m, uint32_t n, uint32_t k, const float *a,
                 const float *b, float *d) {
   const accumulator_model model = tensor_core_model(how.compute_capability, type);
   std::vector<float> panel(size_t(k) * k_columns);
+  // Rows of zeros, which pad tiles, add nothing: the sum is the accumulator, unless it is wider than what is kept of
+  // it.
+  std::vector<bool> adds(m, true);
+  if (model.fraction_bits >= 24 && all_finite(b, size_t(n) * k))
+    for (uint32_t i = 0; i < m; ++i)
+      adds[i] = std::any_of(a + size_t(i) * k, a + size_t(i + 1) * k, [](float x) { return x != 0; });
   for (uint32_t j0 = 0; j0 < n; j0 += k_columns) {
     for (uint32_t x = 0; x < k; ++x)
       for (uint32_t j = 0; j < k_columns; ++j) panel[size_t(x) * k_columns + j] = b[size_t(j0 + j) * k + x];
     for (uint32_t i = 0; i < m; ++i) {
+      if (!adds[i]) continue;
       float *row = d + size_t(i) * n + j0;
       if (how.sums == accumulation::tensor_core) {
         for (uint32_t x = 0; x < k; x += model.group)

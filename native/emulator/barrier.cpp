@@ -145,6 +145,18 @@ void mbarrier_complete(machine &m, uint32_t block_rank, uint32_t offset, uint32_
   finish_phase(m, b);
 }
 
+void mbarrier_arrive_later(machine &m, uint32_t block_rank, uint32_t offset, const std::vector<uint32_t> &clocks,
+                           uint32_t clock, site at) {
+  mbarrier &b = find(block_rank, offset, "tcgen05.commit", at);
+  if (b.pending == 0)
+    stop(fault::barrier_misuse, at, "tcgen05.commit: mbarrier at shared offset %u misses no arrival of %u", offset,
+         b.count);
+  for (size_t i = 0; i < clocks.size(); ++i) b.gathering[i] = std::max(b.gathering[i], clocks[i]);
+  b.gathering[m.tensor_agent()] = std::max(b.gathering[m.tensor_agent()], clock);
+  --b.pending;
+  finish_phase(m, b);
+}
+
 bool mbarrier_test_parity(uint32_t offset, uint32_t parity, site at) {
   mbarrier &b = find(self().block->rank, offset, "mbarrier.test_wait", at);
   self().block->shadow.read(self(), offset, 8, touch::atomic, at);
@@ -197,7 +209,8 @@ void check_barriers_at_exit(machine &m) {
   };
   if (!m.bulk.empty()) {
     const bulk_operation &left = m.bulk.front();
-    report(fault::in_flight, left.at, "the block exits while a bulk copy into its shared memory is in flight",
+    report(fault::in_flight, left.at,
+           "the block exits while an asynchronous operation on its shared memory is in flight",
            m.blocks[left.barrier_block]);
     return;
   }

@@ -21,6 +21,10 @@ bool mbarrier_test_parity(uint32_t offset, uint32_t parity, site at);
 void mbarrier_complete(machine &m, uint32_t block, uint32_t offset, uint32_t bytes, const std::vector<uint32_t> &clocks,
                        uint32_t agent_clock);
 
+// One arrival by the tensor agent at its `clock`; clocks: of the thread that asked for it.
+void mbarrier_arrive_later(machine &m, uint32_t block, uint32_t offset, const std::vector<uint32_t> &clocks,
+                           uint32_t clock, site at);
+
 // barrier.cluster.arrive + wait.
 void cluster_sync(site at);
 

@@ -11,6 +11,8 @@
 //   async       cp.async, bulk tensor copies and wgmma take effect at the wait that completes them and no earlier;
 //   until
 //               then their destination is "in flight" and touching it is a finding;
+//   tensor      tcgen05: allocation of tensor memory, whose lanes a warp may read, order between mma, commit, fences,
+//               loads and their waits;
 //   collectives all named lanes must arrive, at the same source line for .aligned instructions;
 //   barriers    counts, phases, transaction counts; deadlock with what each thread waits for.
 // What is not: timing, register allocation, ptxas.
@@ -39,6 +41,7 @@ enum class fault : uint8_t {
   barrier_misuse,
   deadlock,
   bad_operand,
+  leak,
 };
 const char *fault_name(fault kind) noexcept;
 

@@ -8,6 +8,7 @@
 
 #include "barrier.hpp"
 #include "counters.hpp"
+#include "tensor_memory.hpp"
 
 namespace gonka::emulator {
 
@@ -35,6 +36,8 @@ const char *fault_name(fault kind) noexcept {
       return "deadlock";
     case fault::bad_operand:
       return "bad_operand";
+    case fault::leak:
+      return "leak";
   }
   return "?";
 }
@@ -195,6 +198,7 @@ void prepare_cluster(machine &m) {
     b.running = block_threads;
     for (named_barrier &barrier : b.barriers) barrier = named_barrier{};
     b.mbarriers.clear();
+    b.tensor.reset();
     for (uint32_t w = 0; w < warps_per_block; ++w) {
       warp &p = m.warps[rank * warps_per_block + w];
       p.present = 0;
@@ -215,7 +219,9 @@ void prepare_cluster(machine &m) {
       t.warp->lanes[t.lane] = &t;
       t.warp->present |= 1u << t.lane;
       t.clock = 1;
-      t.proxy_fence_clock = 0;
+      t.proxy_fence_clock = t.tensor_fence_clock = 0;
+      t.tensor_known.clear();
+      t.tensor_loads.clear();
       t.own.clear();
       t.exited = false;
       t.waits = wait_kind::none;
@@ -228,7 +234,7 @@ void prepare_cluster(machine &m) {
       t.context.start(stack, stack_pool::k_stack_bytes, thread_main);
     }
   }
-  m.agent_clock = 0;
+  m.agent_clock = m.tensor_clock = 0;
   m.bulk.clear();
   m.known_clusters.clear();
   m.cluster_barrier = named_barrier{};
@@ -311,6 +317,7 @@ finding launch(const launch_config &config, const options &how, counters *count,
     m.current = first;
     fiber::switch_to(m.host, first->context);
     if (m.found.kind == fault::none) check_barriers_at_exit(m);
+    if (m.found.kind == fault::none) check_tensor_memory_at_exit(m);
   }
   g_machine = nullptr;
   return m.found;

@@ -20,6 +20,8 @@ constexpr uint32_t k_full_mask = 0xffffffff;
 struct warp;
 struct block;
 struct wgmma_operation;
+class tensor_memory;
+struct tensor_load;
 
 // A copy whose bytes have been promised but not delivered.
 struct async_copy {
@@ -41,7 +43,11 @@ struct thread {
   emulator::block *block = nullptr;
   uint32_t clock = 1;              // of its next accesses
   uint32_t proxy_fence_clock = 0;  // generic writes up to here are visible to the async proxy
-  std::vector<uint32_t> own;       // what it knows beyond its warp; empty: exactly what the warp knows
+  uint32_t tensor_fence_clock =
+      0;  // tcgen05 operations up to here are ordered before what follows (before_thread_sync)
+  std::vector<uint32_t> tensor_known;                      // what it knew at its last tcgen05.fence::after_thread_sync
+  std::vector<std::shared_ptr<tensor_load>> tensor_loads;  // tcgen05.ld not waited for
+  std::vector<uint32_t> own;  // what it knows beyond its warp; empty: exactly what the warp knows
   bool exited = false;
   wait_kind waits = wait_kind::none;
   site waits_at = {"", 0};
@@ -62,7 +68,7 @@ struct rendezvous {
 struct warp {
   thread *lanes[k_warp_size];
   uint32_t present = 0;         // lanes that exist
-  std::vector<uint32_t> known;  // clock of every thread of the cluster (and of the async agent) it knows about
+  std::vector<uint32_t> known;  // clock of every thread of the cluster (and of both agents) it knows about
   rendezvous open[4];           // collectives under way; disjoint masks
   bool wgmma_fenced = false;    // wgmma.fence since the last wait
   std::vector<std::shared_ptr<wgmma_operation>> wgmma_open;  // issued, not committed
@@ -95,6 +101,7 @@ struct block {
   uint32_t running = 0;
   named_barrier barriers[16];
   std::unordered_map<uint32_t, mbarrier> mbarriers;  // by shared offset
+  std::shared_ptr<tensor_memory> tensor;             // null until the first tcgen05 instruction
 };
 
 // A bulk operation whose completion is reported to an mbarrier.
@@ -134,7 +141,8 @@ struct machine {
   std::vector<thread *> ready;  // ring
   size_t ready_head = 0, ready_size = 0;
   uint64_t random = 0;
-  uint32_t agent_clock = 0;  // of the async agent: bulk copies
+  uint32_t agent_clock = 0;   // of the async agent: bulk copies
+  uint32_t tensor_clock = 0;  // of the tensor agent: tcgen05 instructions, in the order of issue
   std::vector<bulk_operation> bulk;
   named_barrier cluster_barrier;
   std::unordered_map<const void *, meeting_point> meetings;
@@ -142,7 +150,8 @@ struct machine {
   finding found;
 
   uint32_t agent() const { return thread_count; }
-  uint32_t clock_count() const { return thread_count + 1; }
+  uint32_t tensor_agent() const { return thread_count + 1; }
+  uint32_t clock_count() const { return thread_count + 2; }
   uint64_t next_random();
 };
 
@@ -159,7 +168,7 @@ inline thread &self() {
 void make_ready(thread &t);
 void wait(wait_kind kind, uint64_t on, site at);  // the running thread sleeps until make_ready
 
-// Clocks. A clock vector has one entry per thread of the cluster and one for the async agent.
+// Clocks. A clock vector has one entry per thread of the cluster and one for each agent.
 inline bool knows(const thread &t, uint32_t agent, uint32_t clock) {
   if (agent == t.id) return true;
   const std::vector<uint32_t> &known = t.own.empty() ? t.warp->known : t.own;

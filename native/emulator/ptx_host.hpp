@@ -12,6 +12,7 @@
 #include "matrix.hpp"
 #include "number.hpp"
 #include "tensor_map.hpp"
+#include "tensor_memory.hpp"
 #include "wgmma.hpp"
 
 #define GK_DEVICE inline
@@ -444,6 +445,41 @@ template <int Registers>
 void setmaxnreg_dec(GK_SITE) {
   static_assert(Registers % 8 == 0 && Registers >= 24 && Registers <= 256);
   emulator::collective("setmaxnreg", emulator::k_full_mask, true, nullptr, nullptr, at);
+}
+
+// ----------------------------------------------------------------------------------------------------------- tcgen05
+
+template <uint32_t Columns>
+void tcgen05_alloc(sptr<uint32_t> to, GK_SITE) {
+  emulator::tensor_allocate(to.offset(), Columns, at);
+}
+template <uint32_t Columns>
+void tcgen05_dealloc(uint32_t address, GK_SITE) {
+  emulator::tensor_release(address, Columns, at);
+}
+inline void tcgen05_relinquish_alloc_permit(GK_SITE) {
+  emulator::tensor_relinquish(at);
+}
+template <tcgen05_kind Kind>
+void tcgen05_mma(uint32_t d, uint64_t a, uint64_t b, uint32_t instruction, bool accumulate, GK_SITE) {
+  emulator::tensor_mma(Kind, d, a, b, instruction, accumulate, at);
+}
+inline void tcgen05_commit(sptr<uint64_t> bar, GK_SITE) {
+  emulator::tensor_commit(bar.offset(), at);
+}
+inline void tcgen05_fence_before_thread_sync() {
+  emulator::tensor_fence_before();
+}
+inline void tcgen05_fence_after_thread_sync() {
+  emulator::tensor_fence_after();
+}
+template <int N>
+void tcgen05_ld_32x32b(uint32_t (&r)[N], uint32_t address, GK_SITE) {
+  emulator::tensor_read(r, N, address, at);
+}
+template <int N>
+void tcgen05_wait_ld(uint32_t (&)[N], GK_SITE) {
+  emulator::tensor_wait_read(at);
 }
 
 // ----------------------------------------------------------------------------------------------------------- numbers

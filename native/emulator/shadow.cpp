@@ -17,6 +17,8 @@ void name_agent(char (&text)[48], uint32_t id) {
   const machine &m = *g_machine;
   if (id == m.agent()) {
     std::snprintf(text, sizeof text, "a bulk copy");
+  } else if (id == m.tensor_agent()) {
+    std::snprintf(text, sizeof text, "a tcgen05 instruction");
   } else {
     const thread &other = m.threads[id];
     std::snprintf(text, sizeof text, "thread %u%s", id % uint32_t(m.thread_count / m.blocks.size()),
@@ -43,6 +45,14 @@ void shadow_memory::reset(size_t bytes) {
 }
 
 void shadow_memory::read(thread &t, size_t offset, size_t bytes, touch how, site at) {
+  read_as(t, t.id, t.clock, offset, bytes, how, at);
+}
+
+void shadow_memory::read_later(thread &t, uint32_t agent, uint32_t clock, size_t offset, size_t bytes, site at) {
+  read_as(t, agent, clock, offset, bytes, touch::async_proxy, at);
+}
+
+void shadow_memory::read_as(thread &t, uint32_t id, uint32_t clock, size_t offset, size_t bytes, touch how, site at) {
   const size_t end = offset + bytes;
   for (size_t i = offset / 2; i * 2 < end; ++i) {
     shadow_cell &cell = cells_[i];
@@ -61,10 +71,10 @@ void shadow_memory::read(thread &t, size_t offset, size_t bytes, touch how, site
       stop(fault::data_race, at,
            "the async proxy reads shared byte %zu, written at line %d without fence.proxy.async after the write", i * 2,
            cell.write_line);
-    if (cell.reader == k_nobody || cell.reader == t.id ||
+    if (cell.reader == k_nobody || cell.reader == id ||
         (cell.more == 0 && cell.read_half == half && knows(t, cell.reader, cell.read_clock))) {
-      cell.reader = uint16_t(t.id);
-      cell.read_clock = t.clock;
+      cell.reader = uint16_t(id);
+      cell.read_clock = clock;
       cell.read_half = half;
       continue;
     }
@@ -75,7 +85,7 @@ void shadow_memory::read(thread &t, size_t offset, size_t bytes, touch how, site
     std::vector<reader_entry> &others = readers_[cell.more - 1];
     // A reader that this one is ordered after need not be kept: a write ordered after this read is ordered after both.
     std::erase_if(others, [&](const reader_entry &r) { return knows(t, r.id, r.clock); });
-    others.push_back({uint16_t(t.id), t.clock});
+    others.push_back({uint16_t(id), clock});
     cell.read_half |= half;
   }
 }

@@ -45,10 +45,14 @@ class shadow_memory {
   // Each checks [offset, offset + bytes) for the running thread, which must lie inside, and records the access.
   void read(thread &t, size_t offset, size_t bytes, touch how, site at);
   void write(thread &t, size_t offset, size_t bytes, touch how, site at);
+  // The async proxy reads at some time after the running thread's instruction: in the name of `agent` at its `clock`.
+  void read_later(thread &t, uint32_t agent, uint32_t clock, size_t offset, size_t bytes, site at);
   // The bytes of an async copy arrive: written by `agent` at `clock`.
   void deliver(uint32_t agent, uint32_t clock, size_t offset, size_t bytes);
 
  private:
+  void read_as(thread &t, uint32_t id, uint32_t clock, size_t offset, size_t bytes, touch how, site at);
+
   std::vector<shadow_cell> cells_;
   std::vector<std::vector<reader_entry>> readers_;
   size_t bytes_ = 0;

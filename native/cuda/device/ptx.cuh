@@ -24,12 +24,16 @@
 //              at chunk c ^ (r % 8), eight rows to an atom of 1024 bytes (what a tensor_map with 128-byte swizzle
 //              writes). K contiguous: `stride` bytes from eight rows to the next eight; `leading` unused. N contiguous:
 //              an atom is 8 of k by 64 of n; `stride` from 8 of k to the next 8, `leading` from 64 of n to the next 64.
+//   tcgen05    tcgen05_alloc<columns> tcgen05_dealloc<columns> tcgen05_relinquish_alloc_permit, tcgen05_mma<kind> (one
+//              thread; descriptors from tcgen05_descriptor.hpp), tcgen05_commit, tcgen05_ld_32x32b, tcgen05_wait_ld,
+//              tcgen05_fence_before_thread_sync, tcgen05_fence_after_thread_sync
 //   numbers    to_f32 from_f32<T> fma ex2_approx lg2_approx rcp_approx rsqrt_approx sqrt_rn div_rn and bit casts
 #pragma once
 
 #include <cstdint>
 
 #include "number_types.cuh"
+#include "tcgen05_descriptor.hpp"
 
 #if defined(__CUDACC__)
 #include "ptx_nvcc.cuh"

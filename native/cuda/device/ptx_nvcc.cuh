@@ -371,4 +371,6 @@ GK_DEVICE uint32_t pack_f32x2<bf16>(float low, float high) {
 
 }  // namespace gonka::ptx
 
+#include "bulk_nvcc.cuh"
+#include "tcgen05_nvcc.cuh"
 #include "wgmma_nvcc.cuh"

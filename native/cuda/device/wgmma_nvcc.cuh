@@ -1,4 +1,4 @@
-// wgmma and bulk tensor copies (sm_90a) as inline PTX. Include ptx.cuh.
+// wgmma (sm_90a) as inline PTX. Include ptx.cuh.
 // wgmma_m64: d (this thread's share of a 64 x N tile) += or = A B, 32 bytes of k. A and B as shared-memory descriptors,
 // or A in registers. See ptx.cuh for the layouts.
 #pragma once
@@ -128,89 +128,12 @@ GK_DEVICE void wgmma_hold(D (&d)[N]) {
       asm volatile("" : "+r"(d[i])::"memory");
   }
 }
-template <int Registers>
-GK_DEVICE void setmaxnreg_inc() {
-  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
-}
-template <int Registers>
-GK_DEVICE void setmaxnreg_dec() {
-  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Registers));
-}
-
 // Shared-memory descriptor of an operand tile in 128-byte swizzled rows; at is its first byte, 1024-byte aligned but
 // for steps along a row. leading, stride: bytes between neighbouring atoms; see ptx.cuh.
 template <class T>
 GK_DEVICE uint64_t wgmma_descriptor(const T *at, uint32_t leading, uint32_t stride) {
   return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(leading >> 4 & 0x3fff) << 16 |
          uint64_t(stride >> 4 & 0x3fff) << 32 | uint64_t(1) << 62;
-}
-
-GK_DEVICE void mbarrier_init(uint64_t *bar, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(bar)), "r"(arrivals) : "memory");
-}
-GK_DEVICE void mbarrier_arrive(uint64_t *bar) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(bar)) : "memory");
-}
-GK_DEVICE void mbarrier_arrive_expect_tx(uint64_t *bar, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(bar)), "r"(bytes)
-               : "memory");
-}
-GK_DEVICE void mbarrier_wait_parity(uint64_t *bar, uint32_t parity) {
-  asm volatile(
-      "{\n.reg .pred done;\nWAIT:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@!done bra WAIT;\n}" ::"r"(
-          shared_address(bar)),
-      "r"(parity)
-      : "memory");
-}
-GK_DEVICE void fence_mbarrier_init() {
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-}
-GK_DEVICE void fence_proxy_async() {
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
-
-template <class D>
-GK_DEVICE void cp_async_bulk_tensor_2d(D *to, const tensor_map &map, int32_t x, int32_t y, uint64_t *bar) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(
-          shared_address(to)),
-      "l"(&map), "r"(shared_address(bar)), "r"(x), "r"(y)
-      : "memory");
-}
-// To the same offset in every block of the cluster named by mask, each reporting to its own mbarrier at bar's offset.
-template <class D>
-GK_DEVICE void cp_async_bulk_tensor_2d_multicast(D *to, const tensor_map &map, int32_t x, int32_t y, uint64_t *bar,
-                                                 uint32_t mask) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, "
-      "%4}], [%2], %5;" ::"r"(shared_address(to)),
-      "l"(&map), "r"(shared_address(bar)), "r"(x), "r"(y), "h"(uint16_t(mask))
-      : "memory");
-}
-GK_DEVICE uint32_t cluster_rank() {
-  uint32_t rank;
-  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-  return rank;
-}
-// Every thread of every block of the cluster.
-GK_DEVICE void cluster_sync() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-// At bar's offset in block `rank` of the cluster.
-GK_DEVICE void mbarrier_arrive_cluster(uint64_t *bar, uint32_t rank) {
-  asm volatile(
-      "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(shared_address(bar)),
-      "r"(rank)
-      : "memory");
-}
-template <class D>
-GK_DEVICE void cp_async_bulk_tensor_3d(D *to, const tensor_map &map, int32_t x, int32_t y, int32_t z, uint64_t *bar) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::
-          "r"(shared_address(to)),
-      "l"(&map), "r"(shared_address(bar)), "r"(x), "r"(y), "r"(z)
-      : "memory");
 }
 
 }  // namespace gonka::ptx
