@@ -4,11 +4,11 @@ import type { Authorisation } from './authorisation.ts'
 import type { GpuReader } from './gpu.ts'
 import type { Log } from './log.ts'
 import type { NodeMetrics } from './metrics.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { Store } from './outbox/store.ts'
 import type { PocV1 } from './poc-v1.ts'
 import type { PocV2 } from './poc-v2.ts'
 import type { Service } from './service.ts'
-import type { Store } from './store.ts'
 import type { Upstreams } from './upstreams.ts'
 
 export interface NodeContext {

@@ -1,7 +1,9 @@
-// Prometheus metrics of a node. Names start with gonka_miner_; device figures follow DCGM's meaning.
+// Prometheus metrics of a node. Names start with gonka_miner_; device figures have the names, units and labels of NVIDIA's
+// dcgm-exporter, so that its dashboards show them.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { GpuDevice, GpuReader } from './gpu.ts'
 
 export interface NodeMetrics {
   readonly registry: Registry
@@ -28,6 +30,7 @@ export interface Gauges {
   readonly verdictsWaiting: () => number
   readonly generating: () => number
   readonly joules: () => number | undefined
+  readonly gpu: GpuReader
 }
 
 export function createMetrics(gauges: Gauges): NodeMetrics {
@@ -72,6 +75,7 @@ export function createMetrics(gauges: Gauges): NodeMetrics {
       else this.reset()
     },
   })
+  addDeviceGauges(registry, gauges.gpu)
   return {
     registry,
     computed,
@@ -109,6 +113,33 @@ export function createMetrics(gauges: Gauges): NodeMetrics {
       return value
     },
     close: () => delay.disable(),
+  }
+}
+
+const deviceFigures: readonly [name: string, help: string, read: (device: GpuDevice) => number | null][] = [
+  ['DCGM_FI_DEV_GPU_UTIL', 'Utilisation, percent', (d) => d.utilization_percent],
+  ['DCGM_FI_DEV_GPU_TEMP', 'Temperature, degrees Celsius', (d) => d.temperature_c],
+  ['DCGM_FI_DEV_POWER_USAGE', 'Power, watts', (d) => d.power_w],
+  ['DCGM_FI_DEV_FB_USED', 'Memory used, MiB', (d) => d.used_memory_mb],
+  ['DCGM_FI_DEV_FB_FREE', 'Memory free, MiB', (d) => d.free_memory_mb],
+]
+
+/** A device that does not report a figure has no sample of it; a machine without devices has no samples at all. */
+function addDeviceGauges(registry: Registry, gpu: GpuReader): void {
+  for (const [name, help, read] of deviceFigures) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['gpu', 'modelName'],
+      registers: [registry],
+      async collect() {
+        this.reset()
+        for (const device of await gpu.devices()) {
+          const value = read(device)
+          if (value !== null) this.set({ gpu: String(device.index), modelName: device.name }, value)
+        }
+      },
+    })
   }
 }
 

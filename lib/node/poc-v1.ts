@@ -1,16 +1,19 @@
 // PoC v1 of one node: a model seeded by the block hash, nonces searched for distances below the target, batches of others
 // validated. For private networks.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isGonkaError, messageOf } from '../errors.ts'
 import type { PocV1Params, PocV1Session } from '../native-api.ts'
 import { belowTarget, fraudTest } from '../protocol/fraud.ts'
 import type { InitV1, ProofBatch } from '../protocol/wire-v1.ts'
 import type { AddressRule } from './address-rule.ts'
+import { checkCallback } from './callback-url.ts'
+import { createExclusive } from './exclusive.ts'
+import { generateStage } from './generation.ts'
 import { HttpError } from './http-error.ts'
 import { type Log, loggedUrl } from './log.ts'
-import type { Outbox, StageLimits } from './outbox.ts'
-import { cursorOf, planNonces, type StageRecord } from './stages.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { StageLimits } from './outbox/settings.ts'
+import { distanceBytes, type StageRecord, type StoredArtifact } from './outbox/stages.ts'
 import type { VerdictSender } from './verdicts.ts'
 
 export type PocV1Status = 'IDLE' | 'NOT_LOADED' | 'LOADING' | 'GENERATING' | 'VALIDATING' | 'STOPPED'
@@ -47,6 +50,7 @@ export interface PocV1Parts {
   readonly stopFlushMs: number
   readonly maxQueuedNonces: number
   readonly onComputed: (engine: string, purpose: 'generate' | 'validate', nonces: number) => void
+  readonly onFailure: (engine: string) => void
 }
 
 interface Round {
@@ -67,12 +71,7 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
   const { engines, outbox, verdicts, rule, log } = parts
   let round: Round | undefined
   let stopped = false
-  let gate: Promise<unknown> = Promise.resolve()
-  const exclusive = <T>(action: () => Promise<T>): Promise<T> => {
-    const next = gate.then(action, action)
-    gate = next.catch(() => undefined)
-    return next
-  }
+  const exclusive = createExclusive()
 
   const status = () => {
     const of = (r: Round): PocV1Status => {
@@ -108,45 +107,29 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
     )
 
   const generate = async (r: Round, session: PocV1Session, engine: string, group: number, signal: AbortSignal) => {
-    const { request } = r
-    const stage = stageOf(request)
+    const { batch_size: batchSize, public_key: publicKey, r_target: rTarget } = r.request
+    const stage = stageOf(r.request)
     await outbox.setGenerating(stage, true)
-    let next = cursorOf(stage, engines.length, group).next
-    let failures = 0
-    while (!signal.aborted && !outbox.isOver(stage)) {
-      const plan = planNonces(stage, engines.length, group, next, request.batch_size)
-      if (plan.nonces.length === 0) {
-        if (plan.next === next) break
-        next = plan.next
-        continue
-      }
-      const nonces = BigInt64Array.from(plan.nonces, BigInt)
-      const kept: { nonce: number; payload: Uint8Array }[] = []
-      try {
-        await session.run(
-          { publicKey: request.public_key, nonces, rTarget: request.r_target },
-          (found, dist) => {
-            const below = belowTarget(found, dist, request.r_target)
+    await generateStage(
+      {
+        ...{ stage, nGroups: engines.length, groupId: group, batchSize, outbox, log, name: engine },
+        async compute(nonces, until) {
+          const kept: StoredArtifact[] = []
+          const search = { publicKey, nonces: BigInt64Array.from(nonces, BigInt), rTarget }
+          const keep = (found: BigInt64Array, distances: Float64Array) => {
+            const below = belowTarget(found, distances, rTarget)
             below.dist.forEach((d, i) => {
-              const payload = new Uint8Array(8)
-              new DataView(payload.buffer).setFloat64(0, d, true)
-              kept.push({ nonce: Number(below.nonces[i]), payload })
+              kept.push({ nonce: Number(below.nonces[i]), payload: distanceBytes(d) })
             })
-          },
-          signal,
-        )
-        failures = 0
-      } catch (error) {
-        if (signal.aborted) break
-        failures++
-        log.warn({ engine, failures, error: messageOf(error) }, 'a batch failed and will be computed again')
-        await sleep(Math.min(5000, 100 * 2 ** failures), undefined, { signal }).catch(() => undefined)
-        continue
-      }
-      parts.onComputed(engine, 'generate', plan.nonces.length)
-      next = plan.next
-      await outbox.append(stage, engines.length, group, next, kept)
-    }
+          }
+          await session.run(search, keep, until)
+          return kept
+        },
+        onComputed: (nonces) => parts.onComputed(engine, 'generate', nonces),
+        onFailures: (failures) => failures > 0 && parts.onFailure(engine),
+      },
+      signal,
+    )
   }
 
   const validateAll = async (r: Round, signal: AbortSignal) => {
@@ -264,13 +247,7 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
     init: (request, phase) =>
       exclusive(async () => {
         if (phase === 'generate') checkPartition(request)
-        if (request.url !== undefined) {
-          try {
-            rule.checkUrl(request.url)
-          } catch (error) {
-            throw new HttpError(400, `url: ${messageOf(error)}`)
-          }
-        }
+        checkCallback(rule, request.url)
         if (round !== undefined) {
           const same = JSON.stringify(round.request) === JSON.stringify(request) && round.error === null
           if (!same) throw new HttpError(409, 'PoW is already running; stop it first')
@@ -339,7 +316,7 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
       const r = round
       r?.abort.abort()
       r?.phaseAbort.abort()
-      await gate
+      await exclusive.settled()
       if (r !== undefined) {
         await Promise.allSettled([...r.tasks, r.validating])
         await Promise.allSettled(r.sessions.map((session) => session.close()))

@@ -3,12 +3,15 @@
 import { messageOf } from '../errors.ts'
 import { type Generate, type InitGenerate, wantsDecode } from '../protocol/wire-v2.ts'
 import type { AddressRule } from './address-rule.ts'
+import { checkCallback } from './callback-url.ts'
+import { createExclusive } from './exclusive.ts'
 import { HttpError } from './http-error.ts'
 import type { Log } from './log.ts'
 import { loggedUrl } from './log.ts'
-import type { Outbox, StageLimits } from './outbox.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { StageLimits } from './outbox/settings.ts'
+import type { StageKey, StageRecord } from './outbox/stages.ts'
 import type { Replica } from './replica.ts'
-import type { StageKey, StageRecord } from './stages.ts'
 import { checkGenerate, type JobResult, jobOf } from './validation-queue.ts'
 
 export type NodePocStatus = 'GENERATING' | 'IDLE' | 'MIXED' | 'NO_BACKENDS'
@@ -56,23 +59,9 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
   const { outbox, rule, log } = parts
   let turn = 0
   // init, stop and resume change who generates; they never overlap.
-  let gate: Promise<unknown> = Promise.resolve()
-  const exclusive = <T>(action: () => Promise<T>): Promise<T> => {
-    const next = gate.then(action, action)
-    gate = next.catch(() => undefined)
-    return next
-  }
+  const exclusive = createExclusive()
 
   const backends = () => (parts.available() ? parts.replicas : [])
-
-  const checkCallback = (url: string | undefined) => {
-    if (url === undefined) return
-    try {
-      rule.checkUrl(url)
-    } catch (error) {
-      throw new HttpError(400, `url: ${messageOf(error)}`)
-    }
-  }
 
   const checkScheme = (request: Parameters<typeof wantsDecode>[0]) => {
     if (wantsDecode(request)) {
@@ -145,7 +134,7 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
       exclusive(async () => {
         const replicas = backends()
         if (replicas.length === 0) throw noBackends()
-        checkCallback(request.url)
+        checkCallback(rule, request.url)
         checkScheme(request)
         const results: Record<string, unknown>[] = []
         const errors: Record<string, unknown>[] = []
@@ -182,7 +171,7 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
     async generate(request, signal) {
       const replicas = backends()
       if (replicas.length === 0) throw noBackends()
-      checkCallback(request.url)
+      checkCallback(rule, request.url)
       checkScheme(request)
       checkGenerate(request)
       const replica = replicas[turn++ % replicas.length] as Replica
@@ -232,7 +221,7 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
         exclusive(async () => {
           const replicas = backends()
           if (replicas.length === 0) throw new HttpError(503, 'Engine is not ready')
-          checkCallback(request.url)
+          checkCallback(rule, request.url)
           checkScheme(request)
           if (replicas.some((replica) => replica.status() !== 'IDLE')) throw new HttpError(409, 'Already generating')
           for (const replica of replicas) {
@@ -278,7 +267,7 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
       }),
 
     async close() {
-      await gate
+      await exclusive.settled()
       await Promise.all(parts.replicas.map((replica) => replica.stop()))
       await Promise.all(parts.replicas.map((replica) => replica.queue.close()))
       await Promise.all(parts.replicas.map((replica) => replica.engine.close()))

@@ -1,11 +1,12 @@
 // One engine at work: generates its share of a stage's nonces, and computes given nonces when it does not.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, throwIfAborted } from '../errors.ts'
-import type { Artifact, PocV2Engine, PocV2Job } from './engine.ts'
+import { maxNonce } from '../protocol/wire-v2.ts'
+import type { Artifact, PocV2Engine } from './engine.ts'
+import { errorAfter, generateStage } from './generation.ts'
 import type { Log } from './log.ts'
-import type { Outbox } from './outbox.ts'
-import { cursorOf, planNonces, type StageRecord } from './stages.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { StageRecord } from './outbox/stages.ts'
 import type { ValidationQueue } from './validation-queue.ts'
 
 export type ReplicaStatus = 'IDLE' | 'GENERATING' | 'ERROR'
@@ -41,7 +42,8 @@ export interface ReplicaParts {
   readonly onFailure: () => void
 }
 
-const errorAfter = 5
+/** When a network node asks for batches of 0, which it does by leaving them out. */
+const defaultBatchSize = 32
 
 export function isFiniteVector(bytes: Uint8Array): boolean {
   for (let i = 1; i < bytes.length; i += 2) if (((bytes[i] as number) & 0x7c) === 0x7c) return false
@@ -59,63 +61,32 @@ export function createReplica(parts: ReplicaParts): Omit<Replica, 'queue'> {
   let failures = 0
   const freed = new Set<() => void>()
 
-  const job = (stage: StageRecord): PocV2Job => stage
+  const compute = async (stage: StageRecord, batchSize: number, nonces: readonly number[], signal: AbortSignal) => {
+    const artifacts: Artifact[] = []
+    for await (const batch of engine.generate(stage, nonces, batchSize, signal)) artifacts.push(...batch.artifacts)
+    const usable = artifacts.filter((a) => isFiniteVector(a.vector) && a.nonce <= maxNonce)
+    const unusable = artifacts.length - usable.length
+    if (unusable > 0) log.warn({ engine: engine.name, count: unusable }, 'artifacts that are not finite left out')
+    return usable.map((a) => ({ nonce: a.nonce, payload: a.vector }))
+  }
 
-  const generate = async (stage: StageRecord, nGroups: number, groupId: number, signal: AbortSignal) => {
-    let next = cursorOf(stage, nGroups, groupId).next
-    let stored: Promise<void> = Promise.resolve()
-    while (!signal.aborted && !outbox.isOver(stage)) {
-      const batchSize = stage.batchSize || 32
-      const plan = planNonces(stage, nGroups, groupId, next, batchSize)
-      if (plan.nonces.length === 0) {
-        if (plan.next === next) {
-          log.warn({ stage: stage.id }, 'the nonce space of this node is exhausted')
-          break
-        }
-        next = plan.next
-        continue
-      }
-      const begin = performance.now()
-      const artifacts: Artifact[] = []
-      try {
-        for await (const batch of engine.generate(job(stage), plan.nonces, batchSize, signal)) {
-          artifacts.push(...batch.artifacts)
-        }
-        failures = 0
-      } catch (error) {
-        if (signal.aborted) break
-        // The same nonces again, as the reference does: a failed call has produced nothing.
-        failures++
-        parts.onFailure()
-        const delay = Math.min(5000, 100 * 2 ** (failures - 1))
-        log[failures === errorAfter ? 'error' : 'warn'](
-          { engine: engine.name, failures, error: messageOf(error) },
-          'generation failed, the nonces will be computed again',
-        )
-        await sleep(delay, undefined, { signal }).catch(() => undefined)
-        continue
-      }
-      processed += plan.nonces.length
-      parts.onComputed(plan.nonces.length, (performance.now() - begin) / 1000)
-      const usable = artifacts.filter((a) => isFiniteVector(a.vector) && a.nonce <= 0x7fffffff)
-      if (usable.length < artifacts.length) {
-        log.warn(
-          { engine: engine.name, count: artifacts.length - usable.length },
-          'artifacts that are not finite left out',
-        )
-      }
-      // The next batch computes while this one is written, never more than one ahead of the disk.
-      await stored
-      next = plan.next
-      stored = outbox.append(
-        stage,
-        nGroups,
-        groupId,
-        next,
-        usable.map((a) => ({ nonce: a.nonce, payload: a.vector })),
-      )
-    }
-    await stored
+  const generate = (stage: StageRecord, nGroups: number, groupId: number, signal: AbortSignal) => {
+    const batchSize = stage.batchSize || defaultBatchSize
+    return generateStage(
+      {
+        ...{ stage, nGroups, groupId, batchSize, outbox, log, name: engine.name },
+        compute: (nonces, until) => compute(stage, batchSize, nonces, until),
+        onComputed(nonces, seconds) {
+          processed += nonces
+          parts.onComputed(nonces, seconds)
+        },
+        onFailures(count) {
+          failures = count
+          if (count > 0) parts.onFailure()
+        },
+      },
+      signal,
+    )
   }
 
   return {

@@ -3,7 +3,7 @@
 import { messageOf } from '../errors.ts'
 import { HttpError } from './http-error.ts'
 import type { Log } from './log.ts'
-import type { Store } from './store.ts'
+import type { Store } from './outbox/store.ts'
 
 export type ServiceState = 'POW' | 'INFERENCE' | 'TRAIN' | 'STOPPED'
 

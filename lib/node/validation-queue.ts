@@ -9,7 +9,7 @@ import { encodingOf, type Generate, significanceOf, type WireArtifact } from '..
 import type { PocV2Engine, PocV2Job } from './engine.ts'
 import { HttpError } from './http-error.ts'
 import type { Log } from './log.ts'
-import type { Store } from './store.ts'
+import type { Store } from './outbox/store.ts'
 import type { VerdictSender } from './verdicts.ts'
 
 export type JobStatus = 'queued' | 'running' | 'completed' | 'failed' | 'cancelled'

@@ -4,8 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { messageOf } from '../errors.ts'
 import type { HttpClient } from './http-client.ts'
 import { type Log, loggedUrl } from './log.ts'
+import type { Store } from './outbox/store.ts'
 import type { StageClock, StageInstant } from './stage-clock.ts'
-import type { Store } from './store.ts'
 
 export interface VerdictSender {
   /** Resolves when the verdict is stored (or kept in memory by a failing disk); delivery follows. */
@@ -78,7 +78,7 @@ export async function openVerdicts(
         signal: stopping.signal,
         maxBody: 4096,
       })
-      if (answer.status >= 200 && answer.status < 400) {
+      if (answer.status >= 200 && answer.status < 300) {
         onOutcome('ok')
         forget(verdict)
         return

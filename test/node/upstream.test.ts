@@ -123,7 +123,7 @@ t.test('the proxy: streaming, choice, failures, the gate while generating', asyn
   t.equal((await node.call('GET', '/v1/models', undefined, bearer)).status, 200, 'reading the list is allowed')
   mode = 'stream'
   server.closeAllConnections()
-  await until(() => node.logs.some((l) => l.includes('generation failed')), 'this server computes no PoC')
+  await until(() => node.logs.some((l) => l.includes('a batch failed')), 'this server computes no PoC')
   t.match(
     (await node.call('GET', '/metrics', undefined, bearer)).text,
     /gonka_miner_batch_failures_total\{[^}]*\} [1-9]/,

@@ -5,7 +5,7 @@
 // memory, readers see them, and the store keeps trying, reopening the database since it refuses writes after an error.
 
 import { ClassicLevel } from 'classic-level'
-import { GonkaError, messageOf } from '../errors.ts'
+import { GonkaError, messageOf } from '../../errors.ts'
 
 export interface StoreHealth {
   /** True while the last flush failed. */
@@ -23,6 +23,9 @@ export interface Store {
   /** Entries whose key starts with prefix, in key order, up to `limit`. */
   list(prefix: string, limit?: number): Promise<[string, Uint8Array][]>
   health(): StoreHealth
+  /** As write, but resolves also when a flush fails, at once while the last one did: for callers that must not wait for a
+   *  disk that may never return. */
+  offer(entries: readonly (readonly [key: string, value: Uint8Array | null])[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -88,6 +91,10 @@ export async function openStore(database: Database, options: StoreOptions = {}):
   let error: string | null = null
   let closing = false
   let wake: (() => void) | undefined
+  /** The database is being opened anew; who reads waits for it. */
+  let reopening: Promise<void> | undefined
+  /** Wake those who wait for a flush or for its failure. */
+  const impatient = new Set<() => void>()
 
   const bytesOf = (map: Pending) => {
     let total = 0
@@ -119,16 +126,20 @@ export async function openStore(database: Database, options: StoreOptions = {}):
       flushing = new Map()
       const first = error === null
       error = messageOf((failure as { cause?: unknown }).cause ?? failure)
-      if (first) options.onHealth?.(health())
+      if (first) {
+        for (const give of impatient) give()
+        impatient.clear()
+        options.onHealth?.(health())
+      }
       return false
     }
   }
 
   const run = async () => {
-    while (pending.size > 0) {
+    while (waiting.length > 0) {
       const resolved = waiting
       waiting = []
-      if (await flushOnce()) {
+      if (pending.size === 0 || (await flushOnce())) {
         for (const done of resolved) done()
         continue
       }
@@ -142,25 +153,44 @@ export async function openStore(database: Database, options: StoreOptions = {}):
         }
       })
       // A database that met a write error stays refusing until it is opened anew.
-      await database.close().catch(() => undefined)
-      await database.open().catch(() => undefined)
+      reopening = database
+        .close()
+        .catch(() => undefined)
+        .then(() => database.open())
+        .catch(() => undefined)
+      await reopening
+      reopening = undefined
     }
     loop = undefined
   }
 
+  const write: Store['write'] = (entries) => {
+    if (closing) return Promise.reject(new GonkaError('ERR_GK_FILE', 'the store is closed'))
+    for (const [key, value] of entries) pending.set(key, value)
+    return new Promise<void>((resolve) => {
+      waiting.push(resolve)
+      // The loop starts in the next turn, so that writes of this turn join the same flush.
+      loop ??= new Promise<void>((next) => setImmediate(next)).then(run)
+    })
+  }
+
   return {
-    write(entries) {
-      if (closing) return Promise.reject(new GonkaError('ERR_GK_FILE', 'the store is closed'))
-      for (const [key, value] of entries) pending.set(key, value)
-      return new Promise<void>((resolve) => {
-        waiting.push(resolve)
-        // The loop starts in the next turn, so that writes of this turn join the same flush.
-        loop ??= new Promise<void>((next) => setImmediate(next)).then(run)
+    write,
+    offer(entries) {
+      const written = write(entries)
+      if (error !== null) return Promise.resolve()
+      return new Promise<void>((resolve, reject) => {
+        impatient.add(resolve)
+        written.then(() => {
+          impatient.delete(resolve)
+          resolve()
+        }, reject)
       })
     },
     async read(key) {
       const early = pending.has(key) ? pending.get(key) : flushing.get(key)
       if (early !== undefined) return early ?? undefined
+      await reopening
       return database.get(key)
     },
     async list(prefix, limit = Number.MAX_SAFE_INTEGER) {
@@ -168,12 +198,13 @@ export async function openStore(database: Database, options: StoreOptions = {}):
       for (const map of [flushing, pending]) {
         for (const [key, value] of map) if (key.startsWith(prefix)) overlay.set(key, value)
       }
+      await reopening
       let stored: [string, Uint8Array][] = []
       try {
         // '~' sorts behind every character that keys use.
         stored = await database.entries(prefix, `${prefix}~`, Math.min(limit + overlay.size, 2 ** 31 - 1))
       } catch (failure) {
-        // Between close and reopen after a failed write only memory answers.
+        // A database that could not be opened anew: memory alone answers.
         if (error === null) throw failure
       }
       const merged = new Map<string, Uint8Array | null>(stored)

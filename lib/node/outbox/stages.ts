@@ -1,8 +1,9 @@
 // What the outbox knows about a stage: its identity, which nonces were generated, which artifacts wait, what became of
-// them. Plain data and pure functions; outbox.ts moves them.
+// them. Plain data and pure functions; the outbox moves them.
 
 import { createHash } from 'node:crypto'
-import type { StageInstant } from './stage-clock.ts'
+import type { StageInstant } from '../stage-clock.ts'
+import { lastCallMs, type StageLimits } from './settings.ts'
 
 export type StageKind = 'v1' | 'v2'
 
@@ -50,6 +51,35 @@ export interface StageRecord extends StageKey {
   /** Set when nothing of this stage can count any more. */
   closed: string | null
   nextChunk: number
+}
+
+/** A stage that begins now. One that was closed and is asked for again continues behind what it had generated. */
+export function newRecord(
+  key: StageKey,
+  id: string,
+  batchSize: number,
+  started: StageInstant,
+  limits: StageLimits,
+  earlier: StageRecord | undefined,
+): StageRecord {
+  const { deadlineMs } = limits
+  return {
+    ...key,
+    id,
+    started,
+    deadlineMs,
+    generationMs: Math.min(limits.generationMs, deadlineMs - lastCallMs(deadlineMs)),
+    generating: false,
+    batchSize,
+    cursors: earlier?.cursors ?? [],
+    generated: earlier?.generated ?? 0,
+    acknowledged: earlier?.acknowledged ?? 0,
+    dropped: earlier?.dropped ?? 0,
+    droppedBy: earlier?.droppedBy ?? {},
+    redelivered: earlier?.redelivered ?? 0,
+    closed: null,
+    nextChunk: earlier?.nextChunk ?? 0,
+  }
 }
 
 export function stageId(key: StageKey): string {
@@ -115,6 +145,17 @@ export function cursorOf(stage: StageRecord, nGroups: number, groupId: number): 
 export interface StoredArtifact {
   readonly nonce: number
   readonly payload: Uint8Array
+}
+
+/** A v1 distance as payload: fp64, little endian. */
+export function distanceBytes(distance: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setFloat64(0, distance, true)
+  return bytes
+}
+
+export function distanceOf({ payload }: StoredArtifact): number {
+  return new DataView(payload.buffer, payload.byteOffset).getFloat64(0, true)
 }
 
 /** Chunk layout, little endian: u32 count, then per artifact f64 nonce, u16 length, payload. */
