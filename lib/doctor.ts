@@ -6,10 +6,12 @@ import { availableParallelism, cpus, freemem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { loadCandidates } from './backends.ts'
+import { openEnergyMeter } from './bench/energy.ts'
 import { checkKeyFileMode, readKeyFile } from './chain/key-file.ts'
 import { messageOf } from './errors.ts'
-import type { NativeApi } from './native-api.ts'
+import type { NativeApi, Telemetry } from './native-api.ts'
 import { packageRoot, packageVersion } from './package-info.ts'
+import { describeTelemetry, telemetryTroubles } from './telemetry.ts'
 import { siNumber } from './terminal.ts'
 
 export interface Check {
@@ -40,7 +42,12 @@ export async function runChecks(options: DoctorOptions): Promise<readonly Check[
     checks.push(failure('addon', messageOf(error), 'npm rebuild gonka-miner'))
     return undefined
   })
-  if (native) checks.push(...checkAddon(native), ...(await checkBackends(native, options.signal)))
+  if (native)
+    checks.push(
+      ...checkAddon(native),
+      ...(await checkBackends(native, options.signal)),
+      ...(await checkDevices(native)),
+    )
   checks.push(await checkProcessors(), checkMemory(await availableMemory()), await checkDisk(options.folder))
   checks.push(await checkClock(options.now()))
   if (options.keyFile !== undefined) checks.push(await checkKey(options.keyFile))
@@ -85,6 +92,34 @@ async function checkBackends(native: NativeApi, signal: AbortSignal | undefined)
       return warning(`backend ${name}`, error, path === null ? null : `gonka-miner conformance --backend ${path}`)
     return ok(`backend ${name}`, `version ${version} (${where}), ${devices} ${devices === 1 ? 'device' : 'devices'}`)
   })
+}
+
+/** Whether devices open, what their sensors say, and whether joules can be read. */
+async function checkDevices(native: NativeApi): Promise<Check[]> {
+  const ids = native
+    .backends()
+    .flatMap(({ name, devices }) => Array.from({ length: devices }, (_, i) => `${name}:${i}`))
+  const checks: Check[] = []
+  for (const id of ids) {
+    const device = await native.openDevice({ device: id, threads: 1 }).catch((error: unknown) => {
+      checks.push(failure(`device ${id}`, messageOf(error), 'gonka-miner devices'))
+      return undefined
+    })
+    if (device === undefined) continue
+    const telemetry = await device.telemetry().catch(() => undefined)
+    if (telemetry !== undefined) checks.push(...checkSensors(id, telemetry))
+    const meter = await openEnergyMeter(device)
+    if (meter.available) meter.close()
+    const detail = meter.available ? meter.method : `not available: ${meter.reason}; no joules will be reported`
+    checks.push(ok(`energy of ${id}`, detail))
+    await device.close()
+  }
+  return checks
+}
+
+export function checkSensors(id: string, telemetry: Telemetry): Check[] {
+  const troubles = telemetryTroubles(telemetry).map(({ detail, fix }) => warning(`sensors of ${id}`, detail, fix))
+  return troubles.length > 0 ? troubles : [ok(`sensors of ${id}`, describeTelemetry(telemetry))]
 }
 
 /** A container may be allowed fewer processors than it sees; too many threads then wait for each other. */

@@ -15,6 +15,14 @@ import { loadNative } from './native.ts'
 import type { DeviceReport, NativeDevice } from './native-api.ts'
 
 export { type BenchCase, type BenchFigure, type BenchOptions, bench, benchCases } from './bench/bench.ts'
+export {
+  type EnergyMeter,
+  type EnergyReading,
+  type MeasuredEnergy,
+  measureEnergy,
+  type NoEnergyMeter,
+  openEnergyMeter,
+} from './bench/energy.ts'
 export { type Key, type KeyOrigin, keyOf, readKeyFile, writeKeyFile } from './chain/key-file.ts'
 export {
   addressOf,
@@ -40,6 +48,7 @@ export type {
   PocV1Params,
   PocV1Session,
   PocV1Stats,
+  Telemetry,
 } from './native-api.ts'
 export { collect, openSession, type PocV1Batch, type PocV1Options, pocV1, runSession } from './poc-v1.ts'
 export type {

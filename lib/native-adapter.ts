@@ -28,6 +28,7 @@ import type {
   PocV2RunRequest,
   PocV2Session,
   PocV2Stats,
+  Telemetry,
   TinyModelFiles,
   TinyModelRequest,
 } from './native-api.ts'
@@ -49,6 +50,7 @@ interface RawDevice {
   pocV1Open(request: PocV1OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV1Session>
   pocV2Open(request: PocV2OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV2Session>
   matmulPow(request: MatmulPowRunRequest, onShares: OnShares): RawTask<MatmulPowStats>
+  telemetry(): RawTask<Telemetry>
   fallbacks(): readonly { op: OpName; count: number }[]
   close(): void
 }
@@ -214,6 +216,7 @@ function adaptDevice(raw: RawDevice): NativeDevice {
       return session
     },
     matmulPow: (request, onShares, signal) => pending.run(() => raw.matmulPow(request, onShares), signal),
+    telemetry: () => pending.run(() => raw.telemetry(), undefined),
     fallbacks: () => guarded(() => raw.fallbacks()),
     close() {
       closing ??= pending.cancelAll().then(async () => {

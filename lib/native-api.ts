@@ -79,10 +79,54 @@ export interface DeviceReport {
   readonly computeUnits: number
   /** Worker threads of a CPU device; 0 otherwise. */
   readonly threads: number
+  /** null where the backend reads no sensors or could not. */
+  readonly telemetry: Telemetry | null
+  /** Why there is none; empty if there is. */
+  readonly noTelemetry: string
   /** Formats gemm multiplies, with significand bits (value bits for integers) of the accumulator. */
   readonly formats: readonly { readonly dtype: DtypeName; readonly accumulatorBits: number }[]
   /** In the order in which they are tried. An op without entry runs on the host CPU through copies. */
   readonly implementations: Readonly<Partial<Record<OpName, readonly ImplementationReport[]>>>
+}
+
+export const throttleReasons = ['idle', 'setting', 'power', 'temperature', 'hardware', 'other'] as const
+export type ThrottleReason = (typeof throttleReasons)[number]
+
+/** What a device's sensors and its driver say at one moment; null where they do not tell. */
+export interface Telemetry {
+  readonly name: string
+  readonly uuid: string
+  /** "00000000:1B:00.0". */
+  readonly pci: string
+  readonly driver: string
+  /** Who was asked: "NVML 12.570.86.15". */
+  readonly source: string
+  readonly temperatureC: number | null
+  readonly powerW: number | null
+  readonly powerLimitW: number | null
+  /** Joules since a moment that stays the same while the driver is loaded; never decreases. */
+  readonly energyJ: number | null
+  readonly coreClockMhz: number | null
+  readonly memoryClockMhz: number | null
+  readonly coreClockLimitMhz: number | null
+  readonly memoryClockLimitMhz: number | null
+  /** Why the clocks are not at their limit; empty: they are. */
+  readonly throttle: readonly ThrottleReason[] | null
+  /** Since the driver was loaded. */
+  readonly eccCorrected: number | null
+  readonly eccUncorrected: number | null
+  /** Driver error events (NVIDIA: XID) since this process first asked, and the number of the last one. */
+  readonly xidCount: number | null
+  readonly lastXid: number | null
+  readonly utilizationPercent: number | null
+  readonly memoryTotalBytes: number | null
+  /** Of all processes. */
+  readonly memoryUsedBytes: number | null
+  readonly processCount: number | null
+  /** The first 32. */
+  readonly processes: readonly { readonly pid: number; readonly memoryBytes: number | null }[] | null
+  /** Why figures are null: "energy: Not Supported; ...". Empty if none is. */
+  readonly missing: string
 }
 
 /** One known answer of one implementation: the self-test gate, or a case of the conformance suite. */
@@ -396,6 +440,8 @@ export interface NativeDevice {
   ): Promise<PocV2Session>
   /** Searches nonces for winning tiles. onShares comes at most some twenty times a second; stops within one nonce. */
   matmulPow(request: MatmulPowRunRequest, onShares: OnShares, signal?: AbortSignal): Promise<MatmulPowStats>
+  /** Sensors, read beside work on the device. Rejects with ERR_GK_UNSUPPORTED and the cause where nothing can be read. */
+  telemetry(): Promise<Telemetry>
   /** Ops that ran on the host CPU since the device was opened, with how often. */
   fallbacks(): readonly { readonly op: OpName; readonly count: number }[]
   /** Sessions of the device are closed first. Closing twice is harmless. */

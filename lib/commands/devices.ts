@@ -5,13 +5,21 @@
  *  "backends": [{"name", "version", "path", "sha256", "abi", "devices", "error"}],
  *  "devices": [{"id", "backend", "name", "arch", "driver", "unique_id", "memory_bytes", "memory_free_bytes",
  *    "compute_units", "threads", "formats": [{"dtype", "accumulator_bits"}],
- *    "implementations": {op: [{"name", "accepted", "reason", "disabled"}]}}]}
+ *    "implementations": {op: [{"name", "accepted", "reason", "disabled"}]},
+ *    "telemetry": null or {"name", "uuid", "pci", "driver", "source", "temperature_c", "power_w", "power_limit_w", "energy_j",
+ *      "core_clock_mhz", "memory_clock_mhz", "core_clock_limit_mhz", "memory_clock_limit_mhz", "throttle": [reason],
+ *      "ecc_corrected", "ecc_uncorrected", "xid_count", "last_xid", "utilization_percent", "memory_total_bytes",
+ *      "memory_used_bytes", "process_count", "processes": [{"pid", "memory_bytes"}], "missing"}, "no_telemetry": text,
+ *    "energy": {"available", "method" or "reason"}}]}
+ *  A figure of telemetry that the device does not give is null, and "missing" says why.
  */
 import { loadCandidates } from '../backends.ts'
+import { openEnergyMeter } from '../bench/energy.ts'
 import { exitCodes } from '../errors.ts'
 import { type Io, writeJson } from '../io.ts'
 import { toJson } from '../json.ts'
 import { type BackendReport, type DeviceReport, opNames } from '../native-api.ts'
+import { describeTelemetry } from '../telemetry.ts'
 import { paint, siNumber } from '../terminal.ts'
 import { type Define, jsonOption } from './command.ts'
 
@@ -38,15 +46,34 @@ async function devices(io: Io, options: Options): Promise<number> {
   const found = await native.devices()
   if (options.json) {
     const version = native.version()
-    const document = { ...version, cpuFeatures: native.cpuFeatures(), backends, devices: found }
+    const metered = await Promise.all(found.map(async (device) => ({ ...device, energy: await energyOf(device) })))
+    const document = { ...version, cpuFeatures: native.cpuFeatures(), backends, devices: metered }
     writeJson(io, toJson(document))
   } else if (options.markdown) {
     io.out.write(implementationTable(found))
   } else {
     for (const backend of backends) io.out.write(describeBackend(io, backend))
-    for (const device of found) io.out.write(describeDevice(io, device))
+    for (const device of found) io.out.write(describeDevice(io, device) + (await describeEnergy(device)))
   }
   return exitCodes.ok
+}
+
+/** How the energy of a reported device would be read. */
+async function energyOf(device: DeviceReport) {
+  const meter = await openEnergyMeter({
+    id: device.id,
+    telemetry: () =>
+      device.telemetry === null ? Promise.reject(new Error(device.noTelemetry)) : Promise.resolve(device.telemetry),
+  })
+  if (!meter.available) return meter
+  meter.close()
+  return { available: true, method: meter.method } as const
+}
+
+async function describeEnergy(device: DeviceReport): Promise<string> {
+  const energy = await energyOf(device)
+  const sensors = device.telemetry === null ? '' : `  sensors: ${describeTelemetry(device.telemetry)}\n`
+  return `${sensors}  energy: ${energy.available ? energy.method : `not available: ${energy.reason}`}\n`
 }
 
 /** One row per op, one column per backend: its implementations, best first, whether this machine can run them or not. */

@@ -74,6 +74,11 @@ device_facts gather_facts(device &d) {
   facts.id = d.id();
   facts.backend = d.library().table->name;
   facts.info = d.current_info();
+  try {
+    facts.telemetry = d.telemetry();
+  } catch (const status_error &e) {
+    facts.no_telemetry = e.what();
+  }
   for (const op_spec *spec : all_ops())
     if (auto list = d.implementations(spec->op); !list.empty())
       facts.implementations.emplace_back(spec->name, std::move(list));
@@ -93,6 +98,8 @@ Napi::Object to_report(Napi::Env env, const device_facts &facts) {
   out["memoryFreeBytes"] = double(info.memory_free_bytes);
   out["computeUnits"] = info.compute_units;
   out["threads"] = info.threads;
+  out["telemetry"] = facts.telemetry ? Napi::Value(to_telemetry(env, *facts.telemetry)) : env.Null();
+  out["noTelemetry"] = facts.no_telemetry;
   Napi::Array formats = Napi::Array::New(env);
   for (uint32_t i = 0; i < info.format_count && i < GK_MAX_FORMATS; ++i) {
     Napi::Object format = Napi::Object::New(env);
@@ -125,8 +132,8 @@ void device_wrap::define(Napi::Env env, Napi::Object) {
        InstanceMethod("backend", &device_wrap::backend), InstanceMethod("selftest", &device_wrap::selftest),
        InstanceMethod("bench", &device_wrap::bench), InstanceMethod("cpuPeak", &device_wrap::cpu_peak),
        InstanceMethod("pocV1Open", &device_wrap::poc_v1_open), InstanceMethod("pocV2Open", &device_wrap::poc_v2_open),
-       InstanceMethod("matmulPow", &device_wrap::matmul_pow), InstanceMethod("fallbacks", &device_wrap::fallbacks),
-       InstanceMethod("close", &device_wrap::close)});
+       InstanceMethod("matmulPow", &device_wrap::matmul_pow), InstanceMethod("telemetry", &device_wrap::telemetry),
+       InstanceMethod("fallbacks", &device_wrap::fallbacks), InstanceMethod("close", &device_wrap::close)});
   env.GetInstanceData<environment>()->device_class = Napi::Persistent(constructor);
 }
 
@@ -263,6 +270,14 @@ Napi::Value device_wrap::poc_v2_open(const Napi::CallbackInfo &info) {
 // matmulPow({ job, firstNonce, nonceCount, stopShares? }, onShares)
 Napi::Value device_wrap::matmul_pow(const Napi::CallbackInfo &info) {
   return start_matmul_pow(info.Env(), device_or_throw(info.Env()), to_object(info[0], "matmulPow"), info[1]);
+}
+
+// Takes no turn: sensors are read while the device computes.
+Napi::Value device_wrap::telemetry(const Napi::CallbackInfo &info) {
+  auto device = device_or_throw(info.Env());
+  return start_task(info.Env(), "gonka.telemetry", [device](task_context &) -> js_result {
+    return [now = device->handle->telemetry()](Napi::Env env) { return to_telemetry(env, now); };
+  });
 }
 
 Napi::Value device_wrap::fallbacks(const Napi::CallbackInfo &info) {

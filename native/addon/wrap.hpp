@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ class device_wrap : public Napi::ObjectWrap<device_wrap> {
   Napi::Value poc_v1_open(const Napi::CallbackInfo &info);
   Napi::Value poc_v2_open(const Napi::CallbackInfo &info);
   Napi::Value matmul_pow(const Napi::CallbackInfo &info);
+  Napi::Value telemetry(const Napi::CallbackInfo &info);
   Napi::Value fallbacks(const Napi::CallbackInfo &info);
   Napi::Value close(const Napi::CallbackInfo &info);
 
@@ -84,10 +86,15 @@ Napi::Value start_bench(Napi::Env env, std::shared_ptr<open_device> device, cons
 Napi::Value start_matmul_pow(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request,
                              const Napi::Value &on_shares);
 
+// What Telemetry of lib/native-api.ts tells.
+Napi::Object to_telemetry(Napi::Env env, const gk_telemetry &now);
+
 // What DeviceReport tells, gathered off the JS thread: the first time it runs the self-test gate of every op.
 struct device_facts {
   std::string id, backend;
   gk_device_info info{};
+  std::optional<gk_telemetry> telemetry;
+  std::string no_telemetry;                                                                  // why there is none
   std::vector<std::pair<const char *, std::vector<implementation_status>>> implementations;  // by op name
 };
 device_facts gather_facts(device &d);

@@ -342,6 +342,7 @@ const gk_backend &backend() {
       .implementation = implementation_name,
       .buffer_pointer = buffer_pointer,
       .gemm_pack = gemm_pack,
+      .device_telemetry = nullptr,
   };
   return table;
 }

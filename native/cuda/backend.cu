@@ -11,6 +11,7 @@
 #include "backend.hpp"
 #include "implementation.hpp"
 #include "newer_fields.hpp"
+#include "nvml.hpp"
 
 namespace gonka::cuda {
 namespace {
@@ -278,6 +279,17 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
   });
 }
 
+// Not guarded by the device's being lost: what the driver says then is what one wants to know.
+gk_status device_telemetry(gk_device *device, gk_telemetry *out, gk_error *err) {
+  return guard(nullptr, err, [&] {
+    gk_telemetry full{};
+    read_telemetry(state(device).description, full);
+    full.struct_size = out->struct_size;
+    std::memcpy(out, &full, out->struct_size < sizeof full ? out->struct_size : sizeof full);
+    return GK_OK;
+  });
+}
+
 const char *implementation_name(gk_device *, uint32_t op, uint32_t index) {
   const auto list = implementations(op);
   return index < list.size() ? list[index].name : nullptr;
@@ -358,6 +370,7 @@ const gk_backend &backend() {
       .implementation = implementation_name,
       .buffer_pointer = nullptr,
       .gemm_pack = nullptr,
+      .device_telemetry = device_telemetry,
   };
   return table;
 }

@@ -27,7 +27,7 @@ if(gonka_have_cuda)
   set(cuda_targets)
   # One object library per architecture family: the suffix of a file names what its kernels may be compiled for. Files
   # without kernels are compiled once.
-  set(host_pattern "/(backend|runtime_cuda|[a-z0-9_]+_list)\\.cu$")
+  set(host_pattern "/(backend|nvml|runtime_cuda|[a-z0-9_]+_list)\\.cu$")
   foreach(family host generic sm90 sm100)
     set(family_sources ${cuda_sources})
     if(family STREQUAL "host")

@@ -112,6 +112,9 @@ device_description describe(uint32_t device) {
   std::snprintf(uuid, sizeof uuid, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
                 b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
   d.unique_id = uuid;
+  char pci[32] = "";
+  check(cudaDeviceGetPCIBusId(pci, sizeof pci, int(device)), "cudaDeviceGetPCIBusId");
+  d.pci = pci;
   check(cudaSetDevice(int(device)), "cudaSetDevice");
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");

@@ -64,6 +64,8 @@ device_description describe(uint32_t device) {
   if (emulator::emulated_multiprocessors() != 0) d.can.multiprocessors = emulator::emulated_multiprocessors();
   d.name = k_devices[device].name;
   d.driver = "emulator";
+  d.unique_id = "GPU-00000000-0000-0000-0000-0000000000" + std::to_string(10 + device);
+  d.pci = "0000:0" + std::to_string(device) + ":00.0";
   d.memory_bytes = uint64_t(1) << 32;
   const uint64_t used = emulator::allocated_bytes();
   d.memory_free_bytes = used < d.memory_bytes ? d.memory_bytes - used : 0;

@@ -307,6 +307,22 @@ gk_device_info device::current_info() const {
   return info;
 }
 
+gk_telemetry device::telemetry() const {
+  if (library_->table->device_telemetry == nullptr)
+    throw status_error(GK_UNSUPPORTED, id_ + ": the backend " + library_->table->name + " reads no sensors");
+  gk_telemetry now{};
+  now.struct_size = sizeof now;
+  error_report err;
+  check(library_->table->device_telemetry(handle_, &now, &err), err, id_ + ": telemetry");
+  terminate_string(now.name);
+  terminate_string(now.uuid);
+  terminate_string(now.pci);
+  terminate_string(now.driver);
+  terminate_string(now.source);
+  terminate_string(now.missing);
+  return now;
+}
+
 void device::check_operands(const op_spec &spec, void *problem) const {
   for (const operand &o : spec.operands(problem)) {
     const uint64_t extent = o.extent_bytes();

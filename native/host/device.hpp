@@ -123,6 +123,10 @@ class device : public std::enable_shared_from_this<device> {
   const gk_device_info &info() const { return info_; }  // as of open()
   gk_device_info current_info() const;                  // asks the device now: free memory changes
 
+  // What the device's sensors say now; may run beside work on the device. Throws status_error, GK_UNSUPPORTED with the
+  // cause where nothing can be read.
+  gk_telemetry telemetry() const;
+
   // The self-test gate: every implementation of op that accepts a known-answer case runs it; one that errs or is wrong
   // is disabled and reported. Done at the first use of the op on this device; thread-safe; later calls are free.
   // Throws status_error for what says nothing about an implementation: out of memory, device lost.

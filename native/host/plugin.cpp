@@ -126,6 +126,7 @@ gk_backend complete_table(const gk_backend *given, const std::string &origin) {
   if (!GK_HAS(given, gk_backend, implementation)) full.implementation = nullptr;
   if (!GK_HAS(given, gk_backend, buffer_pointer)) full.buffer_pointer = nullptr;
   if (!GK_HAS(given, gk_backend, gemm_pack)) full.gemm_pack = nullptr;
+  if (!GK_HAS(given, gk_backend, device_telemetry)) full.device_telemetry = nullptr;
   full.struct_size = sizeof full;
 
   std::string missing;

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define GK_ABI_MAJOR 1u
-#define GK_ABI_MINOR 0u
+#define GK_ABI_MINOR 1u
 
 /* True if whoever filled *p knew field f. */
 #define GK_HAS(p, T, f) ((p)->struct_size >= offsetof(T, f) + sizeof((p)->f))
@@ -393,6 +393,65 @@ typedef struct gk_device_options {
   uint32_t threads; /* CPU: worker threads, 0 = all this process may use */
 } gk_device_options;
 
+/* Which figures of a gk_telemetry were read. */
+typedef enum gk_telemetry_field {
+  GK_TELEMETRY_TEMPERATURE = 1 << 0,
+  GK_TELEMETRY_POWER = 1 << 1,
+  GK_TELEMETRY_POWER_LIMIT = 1 << 2,
+  GK_TELEMETRY_ENERGY = 1 << 3,
+  GK_TELEMETRY_CLOCKS = 1 << 4,       /* core_clock_mhz and memory_clock_mhz */
+  GK_TELEMETRY_CLOCK_LIMITS = 1 << 5, /* core_clock_limit_mhz and memory_clock_limit_mhz */
+  GK_TELEMETRY_THROTTLE = 1 << 6,
+  GK_TELEMETRY_ECC = 1 << 7, /* ecc_corrected and ecc_uncorrected */
+  GK_TELEMETRY_XID = 1 << 8, /* xid_count and last_xid */
+  GK_TELEMETRY_UTILIZATION = 1 << 9,
+  GK_TELEMETRY_MEMORY = 1 << 10, /* memory_total_bytes and memory_used_bytes */
+  GK_TELEMETRY_PROCESSES = 1 << 11,
+  GK_TELEMETRY_FIELD_32BIT = 0x7fffffff
+} gk_telemetry_field;
+
+/* Why a device runs below its highest clock. */
+typedef enum gk_throttle {
+  GK_THROTTLE_IDLE = 1 << 0,        /* nothing to do */
+  GK_THROTTLE_SETTING = 1 << 1,     /* clocks are set lower by an administrator, a display or a group of devices */
+  GK_THROTTLE_POWER = 1 << 2,       /* the power limit */
+  GK_THROTTLE_TEMPERATURE = 1 << 3, /* the driver or the device itself keeps it cool */
+  GK_THROTTLE_HARDWARE = 1 << 4,    /* an emergency brake: temperature or supply out of bounds */
+  GK_THROTTLE_OTHER = 1 << 5,       /* reported, but of none of these kinds */
+  GK_THROTTLE_32BIT = 0x7fffffff
+} gk_throttle;
+
+typedef struct gk_device_process {
+  uint32_t pid;
+  uint32_t reserved;
+  uint64_t memory_bytes; /* UINT64_MAX: not told */
+} gk_device_process;
+
+#define GK_MAX_PROCESSES 32
+
+/* What the device's sensors and its driver say at one moment. A figure counts only if its bit is set in `fields`. */
+typedef struct gk_telemetry {
+  uint32_t struct_size; /* set by the caller */
+  uint32_t fields;      /* gk_telemetry_field */
+  char name[128];
+  char uuid[96];
+  char pci[32];    /* "00000000:1B:00.0" */
+  char driver[64]; /* "570.86.15" */
+  char source[64]; /* who was asked: "NVML 12.570.86.15" */
+  int32_t temperature_c;
+  uint32_t throttle; /* gk_throttle, or-ed; 0: full clocks */
+  uint64_t power_mw, power_limit_mw;
+  uint64_t energy_mj; /* millijoules since a moment that stays the same while the driver is loaded; never decreases */
+  uint32_t core_clock_mhz, memory_clock_mhz, core_clock_limit_mhz, memory_clock_limit_mhz;
+  uint64_t ecc_corrected, ecc_uncorrected; /* since the driver was loaded */
+  uint32_t xid_count, last_xid;            /* driver error events since this process first asked; 0: none */
+  uint32_t utilization_percent;
+  uint32_t process_count;                         /* may exceed GK_MAX_PROCESSES: the first are listed */
+  uint64_t memory_total_bytes, memory_used_bytes; /* of all processes */
+  gk_device_process processes[GK_MAX_PROCESSES];
+  char missing[500]; /* why figures are absent, "energy: Not Supported; ..." */
+} gk_telemetry;
+
 /* What a backend exports. Entries marked optional may be NULL or, in a backend built against an older header, absent.
  */
 typedef struct gk_backend {
@@ -430,6 +489,9 @@ typedef struct gk_backend {
   void *(*buffer_pointer)(gk_buffer *);
   /* Optional. Packs a constant operand; *out is freed with buffer_free. Absent: the host never sets b_packed. */
   gk_status (*gemm_pack)(gk_stream *, const gk_gemm_pack *, gk_buffer **out, gk_error *);
+  /* Since 1.1. Optional. From any thread, also while the device computes and after it was lost: sensors are read
+   * beside the work. GK_UNSUPPORTED with the cause where nothing at all can be read. */
+  gk_status (*device_telemetry)(gk_device *, gk_telemetry *, gk_error *);
 } gk_backend;
 
 /* The only symbol a backend library exports, with C linkage, named gk_backend_entry. Returns a static struct, or NULL

@@ -37,6 +37,7 @@ struct capability {
 struct device_description {
   capability can;
   std::string name, driver, unique_id;
+  std::string pci;  // "0000:1b:00.0"; empty if it has none
   uint64_t memory_bytes = 0, memory_free_bytes = 0;
 };
 
