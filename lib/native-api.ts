@@ -395,7 +395,7 @@ export type OnShares = (nonces: BigUint64Array, bi: Uint32Array, bj: Uint32Array
 export interface TinyModelRequest {
   /** Must exist and hold no model. */
   readonly directory: string
-  /** "llama", "mistral", "qwen2", "qwen3", "qwen3-moe". */
+  /** "llama", "mistral", "qwen2", "qwen3", "qwen3-moe"; empty: the preset's. */
   readonly family: string
   /** "qwen3-0.6b", "llama-3.2-1b"; a few hundred kilobytes if absent. */
   readonly preset?: string

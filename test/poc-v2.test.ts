@@ -1,5 +1,5 @@
 // PoC v2 through the command line and the addon: golden artifacts, tiny models, validation, drift.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -260,6 +260,13 @@ t.test('make-tiny and digest', async (t) => {
   t.equal(again.code, 2)
   t.match(again.err, /exists already/)
   t.match((await run('model', 'make-tiny', path('e'), '--family', 'gpt2')).err, /expected one of llama/)
+  t.match((await run('model', 'make-tiny', path('e'), '--preset', 'gpt2')).err, /preset "gpt2"; expected one of/)
+  const mixed = await run('model', 'make-tiny', path('e'), '--preset', 'qwen3-0.6b', '--family', 'llama')
+  t.match(mixed.err, /expected one of/)
+  const neither = await run('model', 'make-tiny', path('f'))
+  t.equal(neither.code, 2)
+  t.match(neither.err, /'--family <name>' and '--preset <name>'/)
+  t.notOk(existsSync(path('f')), 'a refused request makes no folder')
 })
 
 t.test('bad requests name what is wrong', async (t) => {

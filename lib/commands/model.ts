@@ -1,7 +1,7 @@
 /**
  * model make-tiny | digest: model files for tests and demonstrations, and names for them.
  *
- * JSON of make-tiny: {"directory", "family", "preset" or null, "seed", "parameters", "bytes"}; of digest:
+ * JSON of make-tiny: {"directory", "family" or null, "preset" or null, "seed", "parameters", "bytes"}; of digest:
  * {"directory", "digest"}.
  */
 import { mkdir } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { siNumber, startProgress } from '../terminal.ts'
 import { type Define, integer, jsonOption } from './command.ts'
 
 interface MakeOptions {
-  readonly family: string
+  readonly family?: string
   readonly preset?: string
   readonly seed: number
   readonly json?: boolean
@@ -22,7 +22,7 @@ export const define: Define = (command, run) => {
     .command('make-tiny')
     .description('write a small random but valid model')
     .argument('<dir>', 'made if it does not exist; must hold no model')
-    .requiredOption('--family <name>', 'llama, mistral, qwen2, qwen3 or qwen3-moe')
+    .option('--family <name>', "llama, mistral, qwen2, qwen3 or qwen3-moe; the preset's if absent")
     .option('--preset <name>', 'a published shape instead of a tiny one: qwen3-0.6b, llama-3.2-1b')
     .option('--seed <n>', 'the same seed gives the same bytes everywhere', integer(0), 0)
     .option(...jsonOption)
@@ -36,18 +36,22 @@ export const define: Define = (command, run) => {
 }
 
 async function makeTiny(io: Io, directory: string, options: MakeOptions): Promise<number> {
+  const { family, preset, seed } = options
+  if (family === undefined && preset === undefined) {
+    throw new GonkaError('ERR_GK_USAGE', "one of '--family <name>' and '--preset <name>' is required")
+  }
   await mkdir(directory, { recursive: true }).catch((error) => {
     throw new GonkaError('ERR_GK_FILE', `cannot make ${directory}: ${messageOf(error)}`, { cause: error })
   })
-  const { family, preset, seed } = options
   const native = await io.native()
-  const files = await native.makeTinyModel({ directory, family, seed, ...(preset === undefined ? {} : { preset }) })
+  const request = { directory, family: family ?? '', seed, ...(preset === undefined ? {} : { preset }) }
+  const files = await native.makeTinyModel(request)
   if (options.json) {
     const { parameters, bytes } = files
-    writeJson(io, { directory, family, preset: preset ?? null, seed, parameters, bytes })
+    writeJson(io, { directory, family: family ?? null, preset: preset ?? null, seed, parameters, bytes })
   } else {
     io.out.write(
-      `${directory}: ${family}${preset === undefined ? '' : ` ${preset}`}, ${siNumber(files.parameters)} parameters, ` +
+      `${directory}: ${[family, preset].filter(Boolean).join(' ')}, ${siNumber(files.parameters)} parameters, ` +
         `${siNumber(files.bytes)}B\n`,
     )
   }

@@ -1,12 +1,10 @@
 // Implementations of attention on the CPU, and the cut into tasks that the blocked ones share.
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <vector>
 
 #include "attention_plan.hpp"
 #include "implementation.hpp"
+#include "workspace.hpp"
 
 namespace gonka::cpu {
 namespace {
@@ -59,11 +57,9 @@ void run_blocked(const gk_attention &p, operand_pointers pointers, context &ctx,
   plan.block_keys = std::min<int64_t>(k_attention_block_keys, (keys + 31) / 32 * 32);
 
   const uint64_t stride = (scratch_bytes(p, plan) + 127) / 64 * 64;
-  const std::unique_ptr<char, void (*)(void *)> memory(
-      static_cast<char *>(std::aligned_alloc(64, stride * ctx.pool.size())), std::free);
-  if (memory == nullptr) throw std::bad_alloc();
+  const workspace memory(stride * ctx.pool.size());
   ctx.pool.parallel_for(uint32_t(tasks.size()), [&](uint32_t i, uint32_t worker) {
-    run_task(p, pointers.data(), plan, tasks[i], memory.get() + stride * worker);
+    run_task(p, pointers.data(), plan, tasks[i], memory.data() + stride * worker);
   });
 }
 

@@ -42,7 +42,9 @@ constexpr shape k_shapes[] = {
 
 const shape &find_shape(const tiny_model &request) {
   for (const shape &s : k_shapes)
-    if (request.family == s.family && request.preset == s.preset) return s;
+    if ((request.family == s.family || (request.family.empty() && !request.preset.empty())) &&
+        request.preset == s.preset)
+      return s;
   std::string known;
   for (const shape &s : k_shapes)
     known += (known.empty() ? "" : ", ") + std::string(s.family) + (s.preset[0] ? std::string("/") + s.preset : "");

@@ -10,7 +10,7 @@
 namespace gonka {
 
 struct tiny_model {
-  std::string family;  // "llama", "mistral", "qwen2", "qwen3", "qwen3-moe"
+  std::string family;  // "llama", "mistral", "qwen2", "qwen3", "qwen3-moe"; empty: the preset's
   std::string preset;  // of preset_names(); empty: a model of a few hundred kilobytes
   uint64_t seed = 0;
 };
