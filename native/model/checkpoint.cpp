@@ -57,31 +57,38 @@ void checkpoint::open_single(const std::string &path) {
     tensors_.emplace(tensor.name, checkpoint_tensor{files_.back().get(), &tensor});
 }
 
-void checkpoint::open_sharded(const std::string &index_path) {
-  source_ = index_path;
-  const mapped_file index_file(index_path);
-  const json::value index = json::parse(index_file.text(), index_path);
-  if (index.as_object() == nullptr) refuse(index_path, "expected an object, got " + index.describe());
+std::vector<indexed_tensor> parse_shard_index(std::string_view text, const std::string &name) {
+  const json::value index = json::parse(text, name);
+  if (index.as_object() == nullptr) refuse(name, "expected an object, got " + index.describe());
   const json::value *map = json::find(*index.as_object(), "weight_map");
-  if (map == nullptr) refuse(index_path, "\"weight_map\" is missing");
-  if (map->as_object() == nullptr) refuse(index_path, "weight_map is " + map->describe() + "; expected an object");
-  if (map->as_object()->empty()) refuse(index_path, "weight_map is empty");
-
-  std::map<std::string, const safetensors_file *> opened;
+  if (map == nullptr) refuse(name, "\"weight_map\" is missing");
+  if (map->as_object() == nullptr) refuse(name, "weight_map is " + map->describe() + "; expected an object");
+  if (map->as_object()->empty()) refuse(name, "weight_map is empty");
+  std::vector<indexed_tensor> tensors;
   for (const json::member &entry : *map->as_object()) {
     const std::string *shard = entry.held.as_string();
     if (shard == nullptr || !plain_shard_name(*shard))
-      refuse_tensor(index_path, entry.key,
+      refuse_tensor(name, entry.key,
                     "shard " + entry.held.describe() + " is not a plain file name that ends in .safetensors");
-    if (!opened.contains(*shard)) {
-      files_.push_back(std::make_unique<safetensors_file>(directory_ + '/' + *shard));
-      opened[*shard] = files_.back().get();
+    tensors.push_back({entry.key, *shard});
+  }
+  return tensors;
+}
+
+void checkpoint::open_sharded(const std::string &index_path) {
+  source_ = index_path;
+  const mapped_file index_file(index_path);
+  std::map<std::string, const safetensors_file *> opened;
+  for (const indexed_tensor &entry : parse_shard_index(index_file.text(), index_path)) {
+    const safetensors_file *&file = opened[entry.shard];
+    if (file == nullptr) {
+      files_.push_back(std::make_unique<safetensors_file>(directory_ + '/' + entry.shard));
+      file = files_.back().get();
     }
-    const safetensors_file *file = opened[*shard];
-    const tensor_info *tensor = file->find(entry.key);
+    const tensor_info *tensor = file->find(entry.name);
     if (tensor == nullptr)
-      refuse_tensor(index_path, entry.key, "is not in " + *shard + ", where weight_map says it is");
-    tensors_.emplace(entry.key, checkpoint_tensor{file, tensor});
+      refuse_tensor(index_path, entry.name, "is not in " + entry.shard + ", where weight_map says it is");
+    tensors_.emplace(entry.name, checkpoint_tensor{file, tensor});
   }
   for (const auto &file : files_)
     for (const tensor_info &tensor : file->tensors()) {

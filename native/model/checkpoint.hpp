@@ -20,6 +20,16 @@ struct checkpoint_tensor {
   const std::byte *data() const { return file->data(*info); }
 };
 
+// An entry of model.safetensors.index.json: a tensor and the file of the model's directory that holds it.
+struct indexed_tensor {
+  std::string name, shard;
+};
+
+// The weight_map of an index, in its order; it has at least one entry. Shards are plain names of .safetensors files:
+// nothing that could lead out of the directory. Throws status_error(GK_INVALID_ARGUMENT) that begins with `name` (the
+// index file's) and names tensor and cause.
+std::vector<indexed_tensor> parse_shard_index(std::string_view text, const std::string &name);
+
 class checkpoint {
  public:
   // Maps and checks every file. Throws status_error(GK_INVALID_ARGUMENT) naming file, tensor and cause. For an index:

@@ -1,4 +1,4 @@
-// Fuzzes the readers of hostile model files: JSON documents, safetensors files, model configurations.
+// Fuzzes the readers of hostile model files: JSON documents, safetensors files, model configurations, shard indexes.
 //
 // Each input is a valid one, mutated. A reader may accept it or throw status_error; anything else - another exception,
 // a crash, a read outside the input - is a finding. An accepted safetensors file must place every tensor inside its
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "checkpoint.hpp"
 #include "description.hpp"
 #include "device.hpp"
 #include "json_document.hpp"
@@ -167,6 +168,11 @@ constexpr std::string_view k_configs[] = {
 "num_experts_per_tok":2,"norm_topk_prob":true,"moe_intermediate_size":32,"decoder_sparse_step":2,"mlp_only_layers":[3],
 "quantization_config":{"quant_method":"fp8","fmt":"e4m3","activation_scheme":"dynamic","weight_block_size":[128,128]}})"};
 
+constexpr std::string_view k_index =
+    R"({"metadata":{"total_size":988},"weight_map":{"lm_head.weight":"model-00002-of-00002.safetensors",)"
+    R"("model.embed_tokens.weight":"model-00001-of-00002.safetensors","model.norm.weight":"b.safetensors",)"
+    R"("\u00e9":"b.safetensors"}})";
+
 // Runs the reader on many mutations. Returns how many it accepted.
 template <class Make, class Read>
 uint64_t fuzz(const char *name, uint64_t inputs, const Make &make, const Read &read) {
@@ -232,6 +238,17 @@ int main() {
         const bool finite = std::ranges::all_of(frequencies, [](float f) { return f >= 0 && f <= 3e38f; });
         check_report(finite && !model.layers.empty(), __FILE__, __LINE__,
                      "rope of an accepted configuration: " + json::printable(text, 2000));
+      });
+  fuzz(
+      "index", inputs, [] { return mutated(k_index); },
+      [](std::string_view text) {
+        const std::vector<indexed_tensor> tensors = parse_shard_index(text, "fuzz");
+        const bool inside = std::ranges::all_of(tensors, [](const indexed_tensor &t) {
+          return t.shard.ends_with(".safetensors") && t.shard[0] != '.' && t.shard.find('/') == std::string::npos &&
+                 t.shard.find('\0') == std::string::npos;
+        });
+        check_report(inside && !tensors.empty(), __FILE__, __LINE__,
+                     "shards of an accepted index: " + json::printable(text, 2000));
       });
   return check_summary();
 }
