@@ -137,6 +137,8 @@ void tokens_and_vectors(const json::value &golden) {
     for (size_t i = 0; i < row["f32_first64_bits"].size(); ++i) {
       CHECK(ulps(v[i], from_bits(row["f32_first64_bits"][i])) <= 8);
       CHECK(std::abs(v[i] - row["oracle_f64_first64"][i].num()) <= 1e-6);
+      CHECK(std::abs(int64_t(gonka::f32_to_f16(v[i])) - row["f16_first64_bits"][i].integer()) <= 1);
+      CHECK(std::abs(int64_t(gonka::f32_to_bf16(v[i])) - row["bf16_first64_bits"][i].integer()) <= 1);
     }
   }
   CHECK_EQ(v2::layer_reflection_seed("h", 12), std::string("h_layer_12_householder"));
@@ -152,6 +154,10 @@ void picks(const json::value &golden) {
       const json::value &want = row["cuda_order"][n];
       CHECK_EQ(picked.size(), want.size());
       for (size_t i = 0; i < want.size(); ++i) CHECK_EQ(int64_t(picked[i]), want[i].integer());
+      // The set, whatever the order.
+      auto sorted = picked;
+      std::ranges::sort(sorted);
+      for (size_t i = 0; i < sorted.size(); ++i) CHECK_EQ(int64_t(sorted[i]), row["sorted_set"][n][i].integer());
     }
 }
 

@@ -115,6 +115,33 @@ t.test('every row of the plugin: trajectories, excluded nonces, no verdict', asy
   t.equal(golden.plugin_only.length, 9)
 })
 
+t.test('runs of the toy models against each other, as the reference compared them', async (t) => {
+  for (const model of ['llama_tiny', 'qwen3_tiny', 'qwen2_bias']) {
+    const stored = JSON.parse(readFileSync(`test/golden/v2/${model}/artifacts.json`, 'utf8')) as {
+      k_dim: number
+      runs: Record<string, { artifacts: { nonce: number; vector_b64: string }[] }>
+      cross_compare: { a: string; b: string; distances: number[]; validation: Result }[]
+    }
+    t.ok(stored.cross_compare.length > 0)
+    for (const { a, b, distances, validation } of stored.cross_compare) {
+      const got = run({
+        desc: `${model}: ${b} against ${a}`,
+        computed_artifacts: stored.runs[a]?.artifacts ?? [],
+        validation_map: Object.fromEntries(stored.runs[b]?.artifacts.map((x) => [x.nonce, x.vector_b64]) ?? []),
+        n_total: validation.n_total,
+        kwargs: { k_dim: stored.k_dim },
+      })
+      const { n_total, n_mismatch, mismatch_nonces, fraud_detected } = validation
+      t.same(asResult(got), { n_total, n_mismatch, mismatch_nonces, fraud_detected }, `${model}: ${b} against ${a}`)
+      t.ok(Math.abs(got.pValue / validation.p_value - 1) < 1e-9)
+      t.same(
+        [...got.distances.values()].map((x, i) => Math.abs(x - (distances[i] as number)) <= 1e-6),
+        distances.map(() => true),
+      )
+    }
+  }
+})
+
 t.test('a refusal to judge is no crash', async (t) => {
   try {
     validateArtifacts({ computed: [], claims: new Map(), nTotal: 0, kDim: 12, requested: [1, 2, 3] }, defaultStatTest)

@@ -70,15 +70,20 @@ codebook codebook::load(const std::string &path, std::string_view expected_sha25
   return out;
 }
 
-codebook::result codebook::snap(std::span<const float> query) const {
-  result out;
-  out.scores.assign(k_sphere_points, 0.f);
+std::vector<float> codebook::project(std::span<const float> query) {
   double sum = 0;
   for (const float x : query) sum += double(x) * x;
-  if (!std::isfinite(sum)) return out;
   const float length = static_cast<float>(std::sqrt(sum)) + 1e-8f;
   std::vector<float> projected(query.begin(), query.end());
   for (float &x : projected) x /= length;
+  return projected;
+}
+
+codebook::result codebook::snap(std::span<const float> query) const {
+  result out;
+  out.scores.assign(k_sphere_points, 0.f);
+  if (!std::ranges::all_of(query, [](float x) { return std::isfinite(x); })) return out;
+  const std::vector<float> projected = project(query);
   for (size_t p = 0; p < size_t(k_sphere_points); ++p) {
     double dot = 0;
     for (size_t i = 0; i < size_t(k_sphere_dim); ++i) dot += double(projected[i]) * points_[p * k_sphere_dim + i];
@@ -91,6 +96,10 @@ codebook::result codebook::snap(std::span<const float> query) const {
 float claimed_margin(std::span<const float> scores, int64_t claimed) {
   if (claimed < 0 || claimed >= int64_t(scores.size())) return 2.f;
   return *std::max_element(scores.begin(), scores.end()) - scores[size_t(claimed)];
+}
+
+int64_t next_previous(int64_t index, std::optional<int64_t> reference) {
+  return reference.value_or(index);
 }
 
 bool step_mismatch(int64_t index, int64_t reference, float margin, float tau) {

@@ -49,6 +49,8 @@ class codebook {
     std::vector<float> scores;  // [16]
   };
   result snap(std::span<const float> query) const;
+  // The query that snap compares with the points: query / (|query| + 1e-8). Not finite where the query is not.
+  static std::vector<float> project(std::span<const float> query);
 
  private:
   std::vector<float> points_;
@@ -56,6 +58,10 @@ class codebook {
 
 // How far the claimed point is from the best one: best score - its score; 2 where the claim is no point.
 float claimed_margin(std::span<const float> scores, int64_t claimed);
+
+// The point that seeds the next step: the step's own, or the reference's where a reference is followed (a validator
+// that replays another node's steps).
+int64_t next_previous(int64_t index, std::optional<int64_t> reference);
 
 // 1 where a step counts as a mismatch: another point than the reference's, a point at all, and by tau or more.
 bool step_mismatch(int64_t index, int64_t reference, float margin, float tau);
