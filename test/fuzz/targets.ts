@@ -4,6 +4,14 @@ import { decodePayload, decodeProofFile, encodePayload, encodeProofFile } from '
 import type { Payload } from '../../lib/proof/payload.ts'
 import { signProof } from '../../lib/proof/sign.ts'
 import { statementProblem } from '../../lib/proof/statement.ts'
+import { parseArtifactFile } from '../../lib/protocol/artifact-file.ts'
+import {
+  artifactTree,
+  formatInclusion,
+  inclusionProblem,
+  parseInclusion,
+  proveArtifact,
+} from '../../lib/protocol/artifact-proof.ts'
 import { provenWork } from '../../lib/protocol/matmul-pow-work.ts'
 import { parseNonceList } from '../../lib/protocol/nonce-list.ts'
 import { ffnHidden, namedParams, parameterCount, parseParams } from '../../lib/protocol/params.ts'
@@ -60,6 +68,10 @@ function parsed(input: Uint8Array): unknown {
     return undefined
   }
 }
+
+const artifacts = [0, 7, 19, 20_000_000].map((nonce) => ({ nonce, vector_b64: 'AAE8PLy8' }))
+const inclusion = proveArtifact(artifactTree(parseArtifactFile({ artifacts }, 'corpus'), 'corpus'), 19)
+if (inclusion === undefined) throw new Error('the corpus has no artifact 19')
 
 export const targets: Readonly<Record<string, Target>> = {
   'proof-file': {
@@ -136,6 +148,43 @@ export const targets: Readonly<Record<string, Target>> = {
         if (/\d{5,}\s*-|-\s*\d{5,}/.test(text)) return
         const nonces = parseNonceList(text)
         if (nonces.length === 0 || new Set(nonces).size !== nonces.length) throw new Error('empty or with duplicates')
+      }),
+  },
+  'artifact-file': {
+    corpus: [
+      json({ artifacts, encoding: { dtype: 'f16', k_dim: 3, endian: 'le' }, params: { seq_len: 16 }, rng: 'murmur' }),
+      json({
+        ...{ artifacts: [], block_hash: 'a', public_key: 'b', poc_stronger_rng: true, engine: { url: 'http://x' } },
+        traces: [{ nonce: 1, layers_f32_b64: ['AAAAAA==', ''], last_hidden_f32_b64: 'AACAPw==' }],
+      }),
+    ],
+    json: true,
+    run: (input) =>
+      refuses(['ERR_GK_BATCH'], () => {
+        const file = parseArtifactFile(parsed(input), 'fuzz')
+        const tree = artifactTree(file, 'fuzz')
+        for (const nonce of file.artifacts.keys()) {
+          const proven = proveArtifact(tree, nonce)
+          const problem = proven === undefined ? 'no proof' : inclusionProblem(proven)
+          if (problem !== undefined) throw new Error(`nonce ${nonce} of an accepted file: ${problem}`)
+        }
+      }),
+  },
+  'artifact-proof': {
+    corpus: [json(formatInclusion(inclusion))],
+    json: true,
+    run: (input) =>
+      refuses(['ERR_GK_BATCH'], () => {
+        const read = parseInclusion(parsed(input), 'fuzz')
+        if (inclusionProblem(read) !== undefined) return
+        const { committed, leaf } = inclusion
+        const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0
+        if (
+          same(read.committed.root, committed.root) &&
+          !(read.leaf.nonce === leaf.nonce && same(read.leaf.vector, leaf.vector))
+        ) {
+          throw new Error('another leaf was proven under the same root')
+        }
       }),
   },
 }
