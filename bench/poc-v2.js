@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { openDevice } from 'gonka-miner'
+import { makeTinyModel, openDevice } from 'gonka-miner'
 
 const { values: options } = parseArgs({
   options: {
@@ -122,9 +122,8 @@ let made
 try {
   let { model } = options
   if (model === undefined) {
-    const { loadNative } = await import('../dist/lib/native.js')
     model = made = mkdtempSync(join(tmpdir(), 'gonka-poc-v2-'))
-    await loadNative().makeTinyModel({ directory: made, family: 'qwen3', preset: 'qwen3-0.6b', seed: 1 })
+    await makeTinyModel({ directory: made, family: 'qwen3', preset: 'qwen3-0.6b', seed: 1 })
   }
   await main(model)
 } finally {

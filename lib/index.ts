@@ -12,7 +12,8 @@
  */
 import { type DeviceChoice, openChosenDevice } from './backends.ts'
 import { loadNative } from './native.ts'
-import type { DeviceReport, NativeDevice } from './native-api.ts'
+import type { DeviceReport, NativeDevice, TinyModelFiles, TinyModelRequest } from './native-api.ts'
+import { type ProveV2Options, proveV2 as proveV2With } from './proof/prove-v2.ts'
 
 export { type BenchCase, type BenchFigure, type BenchOptions, bench, benchCases } from './bench/bench.ts'
 export {
@@ -34,6 +35,7 @@ export {
   sign,
   verifySignature,
 } from './chain/keys.ts'
+export { compareFiles, type Drift, type DriftVerdict, type LayerDrift } from './drift.ts'
 export { type ErrorCode, errorCodes, GonkaError, isGonkaError } from './errors.ts'
 export type {
   BenchProblem,
@@ -48,15 +50,22 @@ export type {
   PocV1Params,
   PocV1Session,
   PocV1Stats,
+  PocV2Rng,
+  PocV2Session,
+  PocV2Stats,
   Telemetry,
+  TinyModelFiles,
+  TinyModelRequest,
 } from './native-api.ts'
 export { collect, openSession, type PocV1Batch, type PocV1Options, pocV1, runSession } from './poc-v1.ts'
+export { type PocV2Batch, type PocV2Options, type PocV2RunOptions, pocV2, runPocV2 } from './poc-v2.ts'
 export type {
   Energy,
   Environment,
   MatmulPowStatement,
   Payload,
   PocV1Statement,
+  PocV2Statement,
   Statement,
   Timing,
 } from './proof/payload.ts'
@@ -69,10 +78,30 @@ export {
   type VerifyResult,
   verifyProof as verify,
 } from './proof/verify.ts'
+export { type ArtifactFile, type ArtifactTrace, loadArtifactFile, parseArtifactFile } from './protocol/artifact-file.ts'
+export {
+  type ArtifactInclusion,
+  artifactTree,
+  formatInclusion,
+  inclusionProblem,
+  parseInclusion,
+  proveArtifact,
+} from './protocol/artifact-proof.ts'
+export { decodeVector, encodeVector } from './protocol/artifact-vector.ts'
 export { belowTarget, type FraudVerdict, fraudTest } from './protocol/fraud.ts'
+export { defaultStatTest, type StatTest } from './protocol/fraud-test.ts'
 export { parseNonceList } from './protocol/nonce-list.ts'
 export { namedParams, parameterCount, parseParams } from './protocol/params.ts'
 export { inPartition, type Partition, partitionNonces, wholePartition } from './protocol/partition.ts'
+export { type LeafSample, sampleLeafIndices } from './protocol/sampling.ts'
+export { type Smst, type SmstLeaf, type SmstRoot, smstRoot } from './protocol/smst.ts'
+export {
+  type ComputedArtifact,
+  type ValidationRequest,
+  type ValidationResult,
+  validateArtifacts,
+  vectorDistance,
+} from './protocol/validation-v2.ts'
 
 /** What this machine offers. Libraries that GONKA_BACKEND_PATH names appear once openDevice has loaded them. */
 export async function devices(): Promise<readonly DeviceReport[]> {
@@ -85,4 +114,22 @@ export async function devices(): Promise<readonly DeviceReport[]> {
  */
 export function openDevice(choice: DeviceChoice = {}): Promise<NativeDevice> {
   return openChosenDevice(loadNative(), choice)
+}
+
+/** A signed PoC v2 round. Throws ERR_GK_* of the device and of the model's files. */
+export function proveV2(options: Omit<ProveV2Options, 'native'>): ReturnType<typeof proveV2With> {
+  return proveV2With({ ...options, native: loadNative() })
+}
+
+/** The name of a model: 64 hexadecimal digits over its configuration and every tensor. Reads all weights. */
+export function modelDigest(
+  directory: string,
+  options: { readonly onProgress?: (fraction: number, step: string) => void; readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  return loadNative().modelDigest(directory, options.onProgress, options.signal)
+}
+
+/** Writes a small random model of a family, or a published shape; the directory must exist and hold no model. */
+export function makeTinyModel(request: TinyModelRequest): Promise<TinyModelFiles> {
+  return loadNative().makeTinyModel(request)
 }

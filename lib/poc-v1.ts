@@ -1,6 +1,7 @@
 /** One PoC v1 round: nonces in, artifacts out, as they are computed. */
-import { GonkaError, throwIfAborted } from './errors.ts'
+import { GonkaError } from './errors.ts'
 import type { NativeDevice, PocV1Params, PocV1RunRequest, PocV1Session, PocV1Stats } from './native-api.ts'
+import { runStream } from './run-stream.ts'
 
 /** Distances of one forward pass. */
 export interface PocV1Batch {
@@ -12,44 +13,15 @@ export interface PocV1Batch {
 }
 
 /** Streams a run of an open session. Leaving the loop early cancels the run. Returns the run's figures. */
-export async function* runSession(
+export function runSession(
   session: PocV1Session,
   request: PocV1RunRequest,
   signal?: AbortSignal,
 ): AsyncGenerator<PocV1Batch, PocV1Stats, undefined> {
-  throwIfAborted(signal)
-  const stop = new AbortController()
-  const combined = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
-  const ready: PocV1Batch[] = []
-  let wake = (): void => undefined
-  let ended = false
-  const run = session
-    .run(
-      request,
-      (nonces, dist, computed) => {
-        ready.push({ nonces, dist, computed })
-        wake()
-      },
-      combined,
-    )
-    .finally(() => {
-      ended = true
-      wake()
-    })
-  run.catch(() => undefined) // awaited below; a consumer that leaves the loop never sees it
-  try {
-    for (;;) {
-      const next = ready.shift()
-      if (next) yield next
-      else if (ended) return await run
-      else await new Promise<void>((resolve) => (wake = resolve))
-    }
-  } finally {
-    if (!ended) {
-      stop.abort(new Error('the consumer left'))
-      await run.catch(() => undefined)
-    }
-  }
+  return runStream(
+    (push, stop) => session.run(request, (nonces, dist, computed) => push({ nonces, dist, computed }), stop),
+    signal,
+  )
 }
 
 export interface PocV1Options {
