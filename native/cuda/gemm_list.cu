@@ -6,6 +6,7 @@ namespace gonka::cuda {
 
 void run_gemm_simt(void *problem, places at, context &ctx);
 void run_gemm_wgmma(void *problem, places at, context &ctx);
+void run_gemm_tcgen05(void *problem, places at, context &ctx);
 
 gemm_args make_gemm_args(const gk_gemm &p, places at) {
   const auto vectors = [](const void *base, int64_t ld, uint64_t bytes) {
@@ -42,6 +43,20 @@ gemm_args make_gemm_args(const gk_gemm &p, places at) {
   return a;
 }
 
+namespace {
+
+// Too few tiles for the blocks that the device runs at once: cut k until they do, as long as a part keeps 8 stages,
+// enough to fill the pipeline, and the workspace is read back from L2.
+uint32_t plan_splits(int64_t blocks, int64_t tiles, int64_t stages, int64_t m, int64_t n, const capability &can) {
+  const int64_t wanted = tiles == 0 ? 1 : blocks / tiles;
+  int64_t splits = wanted < stages / 8 ? wanted : stages / 8;
+  if (splits > 16) splits = 16;
+  while (splits > 1 && uint64_t(m) * uint64_t(n) * uint64_t(splits) * 4 > can.l2_bytes) --splits;
+  return splits < 1 ? 1 : uint32_t(splits);
+}
+
+}  // namespace
+
 gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can) {
   const auto blocks = [&](const gemm_tile &t) { return ceil_div(m, t.block_m) * ceil_div(n, t.block_n); };
   const int64_t sms = can.multiprocessors;
@@ -50,18 +65,19 @@ gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, con
     plan.tile = 2;
   else if (blocks(mma_large::tile) >= sms)  // one full wave of large tiles: nothing beats their reuse
     plan.tile = 0;
-  // Too few tiles to fill the device: cut k until they do, as long as a part keeps 8 stages, enough to fill the
-  // pipeline, and the workspace is read back from L2.
   const int64_t have = plan.tile == 0   ? blocks(mma_large::tile)
                        : plan.tile == 1 ? blocks(mma_medium::tile)
                                         : blocks(mma_narrow::tile);
-  const int64_t stages = ceil_div(k * element_bytes, k_stage_row_bytes);
-  const int64_t wanted = have == 0 ? 1 : 2 * sms / have;
-  int64_t splits = wanted < stages / 8 ? wanted : stages / 8;
-  if (splits > 16) splits = 16;
-  while (splits > 1 && uint64_t(m) * uint64_t(n) * uint64_t(splits) * 4 > can.l2_bytes) --splits;
-  plan.splits = splits < 1 ? 1 : uint32_t(splits);
+  plan.splits = plan_splits(2 * sms, have, ceil_div(k * element_bytes, k_stage_row_bytes), m, n, can);
   return plan;
+}
+
+tcgen05_plan plan_tcgen05(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can) {
+  const auto blocks = [&](const tcgen05_tile &t) { return ceil_div(m, k_tcgen05_block_m) * ceil_div(n, t.block_n); };
+  const bool wide = blocks(tcgen05_wide::tile) >= can.multiprocessors;  // a wave of them: nothing beats their reuse
+  const int64_t tiles = wide ? blocks(tcgen05_wide::tile) : blocks(tcgen05_square::tile);
+  const int64_t stages = ceil_div(k * element_bytes, k_tcgen05_row_bytes);
+  return {wide, plan_splits(can.multiprocessors, tiles, stages, m, n, can)};  // one block an SM
 }
 
 namespace {
@@ -105,13 +121,8 @@ void run_mma(void *problem, places at, context &ctx) {
   }
 }
 
-const char *reject_wgmma(const void *problem, const capability &can) {
-  const gk_gemm &p = view(problem);
-  if (const char *reason = reject_common(p)) return reason;
-  if (can.compute_capability != 90) return "wgmma exists on compute capability 9.0 only";
-  if (p.a_type != p.b_type || (p.a_type != GK_F16 && p.a_type != GK_BF16 && p.a_type != GK_I8))
-    return "wgmma takes two operands of F16, BF16 or I8 here";
-  if (p.k == 0) return "k is 0";
+// What bulk tensor copies ask of the operands.
+const char *reject_bulk(const gk_gemm &p) {
   const int64_t bytes = dtype_size(p.a_type);
   if (p.lda * bytes % 16 != 0 || p.ldb * bytes % 16 != 0) return "bulk copies need rows 16 bytes aligned";
   constexpr int64_t limit = int64_t(1) << 31;  // coordinates are 32-bit
@@ -121,7 +132,30 @@ const char *reject_wgmma(const void *problem, const capability &can) {
   return nullptr;
 }
 
-const char *reject_wgmma_places(const void *, places at) {
+const char *reject_wgmma(const void *problem, const capability &can) {
+  const gk_gemm &p = view(problem);
+  if (const char *reason = reject_common(p)) return reason;
+  if (can.compute_capability != 90) return "wgmma exists on compute capability 9.0 only";
+  if (p.a_type != p.b_type || (p.a_type != GK_F16 && p.a_type != GK_BF16 && p.a_type != GK_I8))
+    return "wgmma takes two operands of F16, BF16 or I8 here";
+  if (p.k == 0) return "k is 0";
+  return reject_bulk(p);
+}
+
+const char *reject_tcgen05(const void *problem, const capability &can) {
+  const gk_gemm &p = view(problem);
+  if (const char *reason = reject_common(p)) return reason;
+  // Code for sm_100a runs on no other architecture, a newer one of the family included.
+  if (can.compute_capability != 100) return "tcgen05 is built for compute capability 10.0";
+  if (p.a_type != p.b_type || p.a_type == GK_F32) return "tensor cores take two operands of one short type";
+  if (p.k == 0) return "k is 0";
+  if (p.scale_block_k % k_tcgen05_row_bytes != 0) return "scale_block_k is not a multiple of 128";
+  if (p.scale_block_n % 16 != 0) return "scale_block_n is not a multiple of 16";
+  if (ceil_div(p.m, k_tcgen05_block_m) * ceil_div(p.n, 64) * 16 > 0x7fffffff) return "more than 2^31 - 1 items";
+  return reject_bulk(p);
+}
+
+const char *reject_bulk_places(const void *, places at) {
   const bool whole = aligned_16(at[k_gemm_a]) && aligned_16(at[k_gemm_b]) && aligned_16(at[k_gemm_b2]);
   return whole ? nullptr : "bulk copies need operands 16 bytes aligned";
 }
@@ -134,7 +168,8 @@ const char *wgmma_is_slower(const void *problem, const capability &can) {
 }
 
 constexpr implementation k_list[] = {
-    {"sm90_wgmma", reject_wgmma, reject_wgmma_places, run_gemm_wgmma, wgmma_is_slower},
+    {"sm100_tcgen05", reject_tcgen05, reject_bulk_places, run_gemm_tcgen05},
+    {"sm90_wgmma", reject_wgmma, reject_bulk_places, run_gemm_wgmma, wgmma_is_slower},
     {"sm80_mma", reject_mma, nullptr, run_mma},
     {"simt", [](const void *problem, const capability &) { return reject_common(view(problem)); }, nullptr,
      run_gemm_simt},

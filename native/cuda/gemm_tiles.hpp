@@ -58,4 +58,27 @@ struct gemm_plan {
 // element_bytes of A and B. n counts columns of the product (twice those of D for the SWIGLU pair).
 gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can);
 
+// tcgen05 kernels (sm_100a). An mma of 128 rows fills all lanes of tensor memory; two accumulators let one be stored
+// while the other is filled. A stage holds 128 bytes of k.
+constexpr uint32_t k_tcgen05_block_m = 128, k_tcgen05_row_bytes = 128;
+
+struct tcgen05_tile {
+  int block_n, stages;
+};
+struct tcgen05_wide {  // 48 KiB a stage; all 512 columns of tensor memory: the fewest bytes of operands per product
+                       // that one block can have
+  static constexpr tcgen05_tile tile = {256, 4};
+};
+struct tcgen05_square {  // 32 KiB a stage: twice the tiles where D is small, and two more stages under way
+  static constexpr tcgen05_tile tile = {128, 6};
+};
+
+struct tcgen05_plan {
+  bool wide;
+  uint32_t splits;  // of k
+};
+
+// n counts columns of the product, as for plan_gemm.
+tcgen05_plan plan_tcgen05(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can);
+
 }  // namespace gonka::cuda

@@ -374,7 +374,21 @@ void add_aligned_rows(case_list &list) {
         }
         list.add(use_conformance, c);
       }
-  gemm_case c = shape(k_float_types[1], 33, 48, 80);
+  // F8 with the scale blocks of published models, 128 x 128, and without; k of several blocks with a tail.
+  constexpr int64_t f8_extents[][3] = {{1, 24, 48}, {130, 70, 400}, {70, 272, 1040}, {257, 40, 144}, {9, 40, 2320}};
+  for (const uint32_t f8 : {uint32_t(GK_F8_E4M3), uint32_t(GK_F8_E5M2)})
+    for (const auto &e : f8_extents)
+      for (const int64_t block : {0, 128}) {
+        gemm_case c = shape({f8, f8, e[1] == 70 ? GK_F32 : GK_BF16}, e[0], e[1], e[2]);
+        c.pad_a = 16, c.pad_d = e[0] % 3, c.scale_block = block;
+        if (e[0] == 70) c.epilogue = GK_EPILOGUE_SWIGLU;
+        if (e[0] == 257) c.beta = 0.5f, c.pad_c = 1;
+        list.add(use_conformance, c);
+      }
+  gemm_case c = shape({GK_F8_E4M3, GK_F8_E4M3, GK_F32}, 20, 32, 272);
+  c.scale_block = 128;
+  list.add(use_selftest | use_conformance, c);
+  c = shape(k_float_types[1], 33, 48, 80);
   list.add(use_selftest | use_conformance, c);
   list.add(use_selftest | use_conformance, shape(k_i8, 33, 48, 160));
 }

@@ -86,7 +86,7 @@ gk_gemm gemm_problem(device_run &d, int64_t m, int64_t n, int64_t k, uint32_t im
 
 void test_gemm_mma() {
   device_run d(0);
-  gk_gemm p = gemm_problem(d, 128, 128, 128, 2);  // few tiles: the medium one, 64 x 64
+  gk_gemm p = gemm_problem(d, 128, 128, 128, 3);  // few tiles: the medium one, 64 x 64
   const emulator::counters c = d.run(GK_OP_GEMM, &p);
   print("gemm sm80_mma f16 128 x 128 x 128", c);
   CHECK_EQ(c.mma_operations, 2u * 128 * 128 * 128);
@@ -99,13 +99,24 @@ void test_gemm_mma() {
 
 void test_gemm_wgmma() {
   device_run d(2);
-  gk_gemm p = gemm_problem(d, 128, 128, 128, 1);
+  gk_gemm p = gemm_problem(d, 128, 128, 128, 2);
   const emulator::counters c = d.run(GK_OP_GEMM, &p);
   print("gemm sm90_wgmma f16 128 x 128 x 128", c);
   CHECK_EQ(c.mma_operations, 2u * 128 * 128 * 128);
   CHECK_EQ(c.bulk_copy_bytes, (128u + 128) * 128 * 2);
   CHECK_EQ(c.global_store_bytes, 128u * 128 * 2);
   CHECK_EQ(c.global_store_sectors * 32, c.global_store_bytes);
+}
+
+void test_gemm_tcgen05() {
+  device_run d(3);
+  gk_gemm p = gemm_problem(d, 128, 256, 128, 1);
+  const emulator::counters c = d.run(GK_OP_GEMM, &p);
+  print("gemm sm100_tcgen05 f16 128 x 256 x 128", c);  // two tiles of 128 x 128
+  CHECK_EQ(c.mma_operations, 2u * 128 * 256 * 128);
+  CHECK_EQ(c.bulk_copy_bytes, 2u * (128 + 128) * 128 * 2);
+  CHECK_EQ(c.global_store_bytes, 128u * 256 * 2);
+  CHECK_EQ(c.global_store_sectors * 32, c.global_store_bytes);  // four lanes fill a sector
 }
 
 void test_attention(uint32_t device, uint32_t implementation, const char *name) {
@@ -135,6 +146,7 @@ void test_attention(uint32_t device, uint32_t implementation, const char *name) 
 int main() {
   test_gemm_mma();
   test_gemm_wgmma();
+  test_gemm_tcgen05();
   test_attention(0, 2, "sm80_mma");
   test_attention(2, 1, "sm90_wgmma");
   return check_summary();

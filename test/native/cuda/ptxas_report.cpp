@@ -30,7 +30,7 @@ std::string demangle(const std::string &name) {
 }
 
 bool is_main_kernel(const std::string &name) {
-  for (const char *family : {"gemm_mma", "gemm_wgmma", "gemm_simt", "attention_", "fold_"})
+  for (const char *family : {"gemm_mma", "gemm_wgmma", "gemm_tcgen05", "gemm_simt", "attention_", "fold_"})
     if (name.starts_with(family)) return true;
   return false;
 }

@@ -65,3 +65,22 @@ planted_kernel(wgmma_cluster gemm_wgmma.cuh neighbour_not_waited_for
                "mbarrier_init(empty(stage), k_consumer_warps)")
 planted_kernel(wgmma_cluster gemm_wgmma.cuh neighbour_not_told "rank < k_cluster; ++rank" "rank < 1; ++rank")
 planted_kernel(wgmma_cluster gemm_wgmma.cuh half_not_shared "full(stage), 3)" "full(stage), 1)")
+
+planted_kernel(tcgen05 gemm_tcgen05.cuh)
+planted_kernel(tcgen05 gemm_tcgen05.cuh wrong_loader_phase "uint32_t stage = 0, parity = 1;" "uint32_t stage = 0, parity = 0;")
+planted_kernel(tcgen05 gemm_tcgen05.cuh buffer_phase_never_turns "if (buffer == 0) taken_parity ^= 1;" "")
+planted_kernel(tcgen05 gemm_tcgen05.cuh too_few_bytes_expected "expect_tx(full(stage), k_stage_bytes)"
+               "expect_tx(full(stage), k_a_bytes)")
+planted_kernel(tcgen05 gemm_tcgen05.cuh stage_released_too_early "tcgen05_commit(empty(stage));"
+               "mbarrier_arrive(empty(stage));")
+planted_kernel(tcgen05 gemm_tcgen05.cuh stale_accumulator "step != first || part != 0" "true")
+planted_kernel(tcgen05 gemm_tcgen05.cuh wrong_atom_stride "k_atom_bytes = 8 * k_row_bytes"
+               "k_atom_bytes = 4 * k_row_bytes")
+planted_kernel(tcgen05 gemm_tcgen05.cuh no_fence_before_load
+               "ready_parity);\n        tcgen05_fence_after_thread_sync();" "ready_parity);")
+planted_kernel(tcgen05 gemm_tcgen05.cuh no_wait_for_load "          tcgen05_wait_ld(v);\n" "")
+planted_kernel(tcgen05 gemm_tcgen05.cuh no_fence_after_load
+               "release(uint32_t buffer) {\n    tcgen05_fence_before_thread_sync();" "release(uint32_t buffer) {")
+planted_kernel(tcgen05 gemm_tcgen05.cuh buffer_given_back_too_early "taken(buffer), k_tcgen05_store_warps" "taken(buffer), 1")
+planted_kernel(tcgen05 gemm_tcgen05.cuh wrong_lanes "(quarter * 32 << 16)" "(quarter * 16 << 16)")
+planted_kernel(tcgen05 gemm_tcgen05.cuh never_freed "tcgen05_dealloc<k_columns>(memory);" "")
