@@ -1,4 +1,4 @@
-/** Text for people: colours and live lines on a terminal, plain lines everywhere else. */
+/** Text for people: colours and a live line on a terminal, plain text everywhere else. */
 import type { Io, TextSink } from './io.ts'
 
 const styles = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const
@@ -31,26 +31,24 @@ export interface Progress {
   done(): void
 }
 
-const terminalIntervalMs = 100
-const plainIntervalMs = 5000
+const intervalMs = 100
 
-/** One live line on a terminal's `err`; a line every five seconds elsewhere. */
+/** One live line on a terminal's `err`; nothing elsewhere. */
 export function startProgress(io: Io): Progress {
   const live = io.err.isTTY === true && io.env.TERM !== 'dumb'
-  const interval = live ? terminalIntervalMs : plainIntervalMs
-  let last = live ? 0 : io.now()
+  let last = 0
   let shown = false
   return {
     update(text, fraction) {
       const now = io.now()
-      if (now - last < interval && !(live && fraction === 1)) return
+      if (!live || (now - last < intervalMs && fraction !== 1)) return
       last = now
       const line = fraction === undefined ? text : `${String(Math.floor(fraction * 100)).padStart(3)}% ${text}`
-      io.err.write(live ? `\r\x1b[K${line.slice(0, (io.err.columns ?? 80) - 1)}` : `${line}\n`)
+      io.err.write(`\r\x1b[K${line.slice(0, (io.err.columns ?? 80) - 1)}`)
       shown = true
     },
     done() {
-      if (live && shown) io.err.write('\r\x1b[K')
+      if (shown) io.err.write('\r\x1b[K')
       shown = false
     },
   }
