@@ -2,7 +2,7 @@
  * simulate: a Gonka network on this machine. Hosts, each with real ML node processes, go through whole epochs: generation,
  * commitment, proof exchange, validation, votes, confirmation, rewards.
  *
- * JSON (--json): {"seed", "scheme", "block_ms", "params", "faults", "stages", "epochs", "nodes", "checks", "votes_against",
+ * JSON (--json): {"seed", "scheme", "block_ms", "mean_block_ms", "params", "faults", "stages", "epochs", "nodes", "checks", "votes_against",
  * "troubles", "ok"}; amounts in ngonka as text. Exit code 1 if a check fails.
  */
 
@@ -191,8 +191,8 @@ async function runAndReport(
   const report = await runSimulation(sim, { signal: io.signal, progress: (line) => io.err.write(`${line}\n`) })
   const ok = report.checks.every((check) => check.ok)
   if (options.json) {
-    const { blockMs, votesAgainst, ...rest } = report
-    const plain = { ...rest, block_ms: blockMs, votes_against: votesAgainst, ok }
+    const { blockMs, meanBlockMs, votesAgainst, ...rest } = report
+    const plain = { ...rest, block_ms: blockMs, mean_block_ms: meanBlockMs, votes_against: votesAgainst, ok }
     io.out.write(`${JSON.stringify(plain, (_key, value) => (typeof value === 'bigint' ? value.toString() : value))}\n`)
   } else printReport(io, report)
   return ok ? exitCodes.ok : exitCodes.failed
@@ -239,6 +239,7 @@ function printReport(io: Io, report: Awaited<ReturnType<typeof runSimulation>>):
   io.out.write(`\n${table([['', 'host', 'weight', 'confirmed', 'reward GNK'], ...epochs])}\n`)
   const head = ['host', 'ML node', 'generated', 'acknowledged', 'waiting', 'dropped', 'sent again', 'restarts']
   io.out.write(`\n${table([head, ...nodes])}\n`)
+  io.out.write(`\nblocks: ${report.meanBlockMs} ms on average, ${report.blockMs} ms asked for\n`)
   const faults = Object.entries(report.faults).filter(([, n]) => n > 0)
   if (faults.length > 0) io.out.write(`\nfaults: ${faults.map(([name, n]) => `${n} ${name}`).join(', ')}\n`)
   if (report.votesAgainst.length > 0)

@@ -40,7 +40,7 @@ export function createOverview(
     const total = sum(computed.values)
     const watts = energy.watts()
     const joules = energy.joules()
-    const stages = [...outbox.stages()].sort((a, b) => b.started.wallMs - a.started.wallMs).slice(0, 10)
+    const stages = [...outbox.stages()].sort((a, b) => b.started.wallMs - a.started.wallMs)
     return {
       at: Date.now(),
       version: context.version,

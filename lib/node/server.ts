@@ -1,6 +1,6 @@
 // The HTTP frame around the routes: JSON in and out the way the reference answers, authorisation, version prefixes, limits.
 
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { GonkaError, messageOf } from '../errors.ts'
 import { parseBody } from '../protocol/wire-v2.ts'
@@ -110,8 +110,11 @@ export function bodyOf<S extends z.ZodType>(request: FastifyRequest, schema: S):
 }
 
 /** Aborts when the caller hangs up before the answer is complete. */
-export function signalOf(request: FastifyRequest): AbortSignal {
+export function signalOf(reply: FastifyReply): AbortSignal {
   const abort = new AbortController()
-  request.raw.socket.once('close', () => abort.abort())
+  // The response's own event, not the socket's: a socket serves many requests and would gather listeners.
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) abort.abort()
+  })
   return abort.signal
 }

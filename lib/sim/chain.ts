@@ -1,9 +1,11 @@
-// The simulated chain: blocks on a timer, transactions checked like the real ones (signature, decoding, rules), votes
+// The simulated chain: blocks at a pace the machine can hold, transactions checked like the real ones (signature, decoding, rules), votes
 // counted, epochs settled.
 
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { addressOf, verifySignature } from '../chain/keys.ts'
 import { decodeMessage, encodeMessage } from '../chain/messages.ts'
+import { GonkaError } from '../errors.ts'
 import {
   confirmationHeights,
   confirmationWindow,
@@ -66,11 +68,18 @@ export interface SimChain {
   setPower(power: ReadonlyMap<string, number>): void
   start(): void
   stop(): void
+  /** Resolves with the block of this height; rejects with ERR_GK_CANCELLED. */
+  reached(height: number, signal: AbortSignal): Promise<void>
+  /** Mean length of a block so far, milliseconds. */
+  meanBlockMs(): number
 }
 
 export interface ChainOptions {
   readonly params: EpochParams
+  /** Least length of a block. */
   readonly blockMs: number
+  /** The next block is not made before this resolves: a busy machine makes blocks longer instead of missing them. */
+  readonly pace?: (height: number) => Promise<unknown>
   readonly modelId: string
   /** Makes block hashes; the same seed gives the same ones. */
   readonly seed: string
@@ -89,7 +98,8 @@ export function createChain(options: ChainOptions): SimChain {
   const seen = new Set<string>()
   let power = new Map<string, number>()
   let height = 0
-  let timer: NodeJS.Timeout | undefined
+  let running: AbortController | undefined
+  let startedAt = 0
   const firstStage = 3
 
   const digest = (at: number) => createHash('sha256').update(`${options.seed}/${at}`).digest('hex')
@@ -124,6 +134,14 @@ export function createChain(options: ChainOptions): SimChain {
     const epochStart = height - offset
     if (height > firstStage && triggerOf(epochStart) === height) stages.push(newStage('confirmation', height, epoch))
     for (const listener of listeners) listener(height)
+  }
+
+  const produce = async (signal: AbortSignal) => {
+    while (!signal.aborted) {
+      const due = sleep(options.blockMs, undefined, { signal }).catch(() => undefined)
+      await Promise.all([due, options.pace?.(height)])
+      if (!signal.aborted) tick()
+    }
   }
 
   const stage = () => {
@@ -236,11 +254,25 @@ export function createChain(options: ChainOptions): SimChain {
       power = new Map(next)
     },
     start() {
-      timer = setInterval(tick, options.blockMs)
+      running = new AbortController()
+      startedAt = performance.now()
+      void produce(running.signal)
     },
     stop() {
-      clearInterval(timer)
+      running?.abort()
     },
+    reached: (wanted, signal) =>
+      new Promise<void>((resolve, reject) => {
+        const cancel = () => reject(new GonkaError('ERR_GK_CANCELLED', 'cancelled'))
+        if (signal.aborted) cancel()
+        signal.addEventListener('abort', cancel, { once: true })
+        listeners.push((now) => {
+          if (now < wanted) return
+          signal.removeEventListener('abort', cancel)
+          resolve()
+        })
+      }),
+    meanBlockMs: () => (height === 0 ? 0 : (performance.now() - startedAt) / height),
   }
 }
 

@@ -10,15 +10,27 @@ export interface MlNode {
   readonly url: string
   /** Ends the process at once and starts it again on the same port and folder; nothing for foreign nodes. */
   crash(): Promise<void>
+  /** Resolves when the node has answered once, or cannot within the limit. */
+  pulse(limitMs: number): Promise<void>
   /** Last lines of its log. */
   log(): readonly string[]
   readonly restarts: number
   close(): Promise<void>
 }
 
+async function pulse(url: string, limitMs: number): Promise<void> {
+  const signal = AbortSignal.timeout(limitMs)
+  await fetch(`${url}/readyz`, { signal }).then(
+    (answer) => answer.arrayBuffer(),
+    () => undefined,
+  )
+}
+
 export function foreignNode(url: string): MlNode {
+  const base = url.replace(/\/+$/, '')
   return {
-    url: url.replace(/\/+$/, ''),
+    url: base,
+    pulse: (limitMs) => pulse(base, limitMs),
     crash: async () => undefined,
     log: () => [],
     restarts: 0,
@@ -26,7 +38,8 @@ export function foreignNode(url: string): MlNode {
   }
 }
 
-const startMs = 20_000
+// A busy machine may take long to start a process; one that never starts must not be waited for without end.
+const startMs = 300_000
 
 /** Starts a node of this program with the given flags; its data lies in `folder`. */
 export async function startMlNode(flags: readonly string[], folder: string): Promise<MlNode> {
@@ -78,6 +91,7 @@ export async function startMlNode(flags: readonly string[], folder: string): Pro
       await ended()
       if (!closed) await start(new URL(url).port)
     },
+    pulse: (limitMs) => pulse(url, limitMs),
     log: () => lines,
     get restarts() {
       return restarts

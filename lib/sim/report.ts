@@ -43,6 +43,16 @@ export interface NodeLine {
   readonly waiting: number | null
   readonly dropped: number | null
   readonly redelivered: number | null
+  /** What it counted per stage height; null likewise. */
+  readonly stages: readonly NodeStage[] | null
+}
+
+export interface NodeStage {
+  readonly height: number
+  readonly generated: number
+  readonly acknowledged: number
+  readonly dropped: number
+  readonly waiting: number
 }
 
 export interface Check {
@@ -55,6 +65,8 @@ export interface SimReport {
   readonly seed: number
   readonly scheme: string
   readonly blockMs: number
+  /** Mean over the run: more than blockMs where the machine did not keep up. */
+  readonly meanBlockMs: number
   readonly params: SimOptions['params']
   readonly faults: FaultCounts
   readonly stages: readonly StageLine[]
@@ -125,12 +137,12 @@ export function settle(
 async function nodeLine(host: NetworkNode, index: number): Promise<NodeLine> {
   const node = host.nodes[index]
   const url = node?.url ?? ''
-  const unknown = { generated: null, acknowledged: null, waiting: null, dropped: null, redelivered: null }
+  const unknown = { generated: null, acknowledged: null, waiting: null, dropped: null, redelivered: null, stages: null }
   const base = { host: host.name, url, restarts: node?.restarts ?? 0 }
   try {
     const answer = await fetch(`${url}/dashboard/data.json`, { signal: AbortSignal.timeout(5000) })
-    const data = (await answer.json()) as { stages: Record<string, number>[] }
-    const sum = (key: string) => data.stages.reduce((total, stage) => total + (stage[key] ?? 0), 0)
+    const data = (await answer.json()) as { stages: (NodeStage & { readonly redelivered: number })[] }
+    const sum = (key: keyof NodeStage | 'redelivered') => data.stages.reduce((total, stage) => total + stage[key], 0)
     return {
       ...base,
       generated: sum('generated'),
@@ -138,6 +150,9 @@ async function nodeLine(host: NetworkNode, index: number): Promise<NodeLine> {
       waiting: sum('waiting'),
       dropped: sum('dropped'),
       redelivered: sum('redelivered'),
+      stages: data.stages.map(({ height, generated, acknowledged, dropped, waiting }) => {
+        return { height, generated, acknowledged, dropped, waiting }
+      }),
     }
   } catch {
     return { ...base, ...unknown }
@@ -184,6 +199,7 @@ export async function buildReport(parts: {
     seed: options.seed,
     scheme: options.scheme.kind,
     blockMs: options.blockMs,
+    meanBlockMs: Math.round(parts.chain.meanBlockMs()),
     params: options.params,
     faults: counts,
     stages,
@@ -193,6 +209,40 @@ export async function buildReport(parts: {
     votesAgainst: hosts.flatMap((host) => host.reasons.map((reason) => `${host.name} ${reason}`)),
     troubles: parts.troubles,
   }
+}
+
+/** What the ML nodes of a host count for a stage beside what the host saw of it. */
+interface Ledger {
+  readonly at: string
+  readonly generated: number
+  readonly acknowledged: number
+  /** Dropped by the nodes, or still waiting there. */
+  readonly unacknowledged: number
+  readonly offered: number
+  readonly late: number
+  /** Different artifacts the host took; a forger's own additions count too. */
+  readonly stored: number
+}
+
+function ledgersOf(hosts: readonly NetworkNode[], nodes: readonly NodeLine[]): Ledger[] {
+  return hosts.flatMap((host) => {
+    const own = nodes.filter((node) => node.host === host.name)
+    // A node of another maker keeps no books to compare with.
+    if (own.some((node) => node.stages === null)) return []
+    return [...host.reports].map(([height, report]): Ledger => {
+      const counted = own.flatMap((node) => node.stages ?? []).filter((stage) => stage.height === height)
+      const sum = (key: keyof NodeStage) => counted.reduce((total, stage) => total + stage[key], 0)
+      return {
+        at: `${host.name} at ${height}`,
+        generated: sum('generated'),
+        acknowledged: sum('acknowledged'),
+        unacknowledged: sum('dropped') + sum('waiting'),
+        offered: report.offered.size,
+        late: report.late.size,
+        stored: report.received - report.duplicates,
+      }
+    })
+  })
 }
 
 function checksOf(
@@ -213,10 +263,8 @@ function checksOf(
     ok: bad.length === 0,
     detail: bad.length === 0 ? good : bad.slice(0, 5).join('; '),
   })
-  const own = nodes.filter((n) => n.generated !== null)
-  const lateOf = (host: string) => stages.filter((s) => s.host === host).reduce((sum, s) => sum + s.late, 0)
-  const sumOf = (...counts: (number | null)[]) => counts.reduce<number>((sum, n) => sum + (n ?? 0), 0)
-  const total = (key: 'generated' | 'acknowledged' | 'dropped') => own.reduce((sum, n) => sum + (n[key] ?? 0), 0)
+  const ledgers = ledgersOf(hosts, nodes)
+  const sumOf = (list: readonly Ledger[], key: Exclude<keyof Ledger, 'at'>) => list.reduce((sum, l) => sum + l[key], 0)
   const out = [
     check(
       'every epoch had its stage',
@@ -237,18 +285,26 @@ function checksOf(
         .map((s) => `${s.host} at ${s.height}: ${s.received - s.duplicates} received, ${s.committed} committed`),
       `${honest.reduce((sum, s) => sum + s.committed, 0)} artifacts`,
     ),
-    // A node delivers in order: what waits behind a batch that came too late is too late as well. Artifacts that were
-    // dropped although nothing of the host came late would have been lost.
+    check(
+      'every artifact generated was offered to the host',
+      ledgers
+        .filter((l) => l.offered !== l.generated)
+        .map((l) => `${l.at}: ${l.generated} generated, ${l.offered} offered`),
+      `${sumOf(ledgers, 'offered')} of ${sumOf(ledgers, 'generated')}`,
+    ),
     check(
       'every artifact a node offered in time is acknowledged',
-      own
-        .filter(
-          (n) => n.generated !== sumOf(n.acknowledged, n.dropped) || (sumOf(n.dropped) > 0 && lateOf(n.host) === 0),
-        )
-        .map(
-          (n) => `${n.host} ${n.url}: ${n.generated} generated, ${n.acknowledged} acknowledged, ${n.dropped} dropped`,
-        ),
-      `${total('acknowledged')} of ${total('generated')}; ${total('dropped')} came after the window`,
+      ledgers
+        .filter((l) => l.generated !== l.acknowledged + l.unacknowledged || l.unacknowledged > l.late)
+        .map((l) => `${l.at}: ${l.generated} generated, ${l.acknowledged} acknowledged, ${l.late} came late`),
+      `${sumOf(ledgers, 'acknowledged')} of ${sumOf(ledgers, 'generated')}; ${sumOf(ledgers, 'unacknowledged')} came after the window`,
+    ),
+    check(
+      'every artifact acknowledged is stored at the host',
+      ledgers
+        .filter((l) => l.acknowledged > l.stored)
+        .map((l) => `${l.at}: ${l.acknowledged} of them, ${l.stored} stored`),
+      `${sumOf(ledgers, 'acknowledged')} artifacts`,
     ),
     check(
       'rewards do not exceed the epoch reward',

@@ -2,6 +2,9 @@
 //
 //   node dist/test/stress/load.js [seconds=1800]
 //
+// Exit code 1 if fewer artifacts were acknowledged than generated at 900 a second, a poll failed, memory grew by more than
+// a tenth between the halves of the run, or the event loop was late by 50 ms more than an idle process was.
+//
 // Event-loop delay is the node process's own figure (monitorEventLoopDelay, p99 per window); a second, idle process on the
 // same machine is measured beside it, since on a busy machine the operating system delays both.
 
@@ -115,14 +118,23 @@ const quantile = (list: readonly number[], q: number) =>
   [...list].sort((a, b) => a - b)[Math.floor(q * (list.length - 1))] ?? 0
 const half = Math.floor(windows.length / 2)
 const median = (list: readonly number[]) => quantile(list, 0.5)
+// The first minute fills caches.
+const memory = windows.slice(Math.min(12, half)).map((w) => w.mb)
+const firstMemory = median(memory.slice(0, memory.length / 2))
+const secondMemory = median(memory.slice(memory.length / 2))
+const late = median(windows.map((w) => w.p99)) - median(windows.map((w) => w.idle))
+const perSecond =
+  first && last ? Math.round(((last.acknowledged - first.acknowledged) / (last.at - first.at)) * 1000) : 0
+const good = failed === 0 && over === 429 && perSecond >= 900 && secondMemory <= 1.1 * firstMemory && late < 50
+process.exitCode = good ? 0 : 1
 process.stdout.write(
   `${JSON.stringify(
     {
+      good,
       seconds,
       queued_nonces: queued,
       answer_beyond_the_limit: over,
-      artifacts_per_second:
-        first && last ? Math.round(((last.acknowledged - first.acknowledged) / (last.at - first.at)) * 1000) : 0,
+      artifacts_per_second: perSecond,
       polls,
       polls_failed: failed,
       poll_ms_p50: Math.round(quantile(latencies, 0.5) * 10) / 10,
@@ -133,8 +145,8 @@ process.stdout.write(
         worst: Math.max(...windows.map((w) => w.idle)),
       },
       resident_mb: {
-        first_half: median(windows.slice(0, half).map((w) => w.mb)),
-        second_half: median(windows.slice(half).map((w) => w.mb)),
+        first_half: firstMemory,
+        second_half: secondMemory,
         max: Math.max(...windows.map((w) => w.mb)),
       },
       waiting_max: Math.max(...windows.map((w) => w.waiting)),

@@ -97,17 +97,19 @@
     byId('stages').tBodies[0].replaceChildren(
       ...(data.stages.length === 0
         ? [row(['–', '', 'no stage yet', '', '', '', ''])]
-        : data.stages.map((s) =>
-            row([
-              s.height,
-              s.model,
-              clock(s),
-              show(s.generated),
-              show(s.acknowledged),
-              show(s.waiting),
-              show(s.dropped),
-            ]),
-          )),
+        : data.stages
+            .slice(0, 10)
+            .map((s) =>
+              row([
+                s.height,
+                s.model,
+                clock(s),
+                show(s.generated),
+                show(s.acknowledged),
+                show(s.waiting),
+                show(s.dropped),
+              ]),
+            )),
     )
     byId('devices').textContent = data.devices.length
       ? data.devices

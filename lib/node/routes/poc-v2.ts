@@ -10,7 +10,7 @@ const replica = '/api/v1/pow'
 export function pocV2Routes(app: Server, context: NodeContext): void {
   const { poc } = context
   app.post(`${node}/init/generate`, async (request) => poc.initGenerate(bodyOf(request, initGenerateSchema)))
-  app.post(`${node}/generate`, async (request) => poc.generate(bodyOf(request, generateSchema), signalOf(request)))
+  app.post(`${node}/generate`, async (request, reply) => poc.generate(bodyOf(request, generateSchema), signalOf(reply)))
   app.get<{ Params: { id: string } }>(`${node}/generate/:id`, async (request) => poc.result(request.params.id))
   app.post(`${node}/stop`, async () => poc.stop())
   app.get(`${node}/status`, async () => poc.status())
@@ -19,7 +19,9 @@ export function pocV2Routes(app: Server, context: NodeContext): void {
 export function replicaRoutes(app: Server, context: NodeContext): void {
   const { poc } = context
   app.post(`${replica}/init/generate`, async (request) => poc.replica.initGenerate(bodyOf(request, initGenerateSchema)))
-  app.post(`${replica}/generate`, async (request) => poc.generate(bodyOf(request, generateSchema), signalOf(request)))
+  app.post(`${replica}/generate`, async (request, reply) =>
+    poc.generate(bodyOf(request, generateSchema), signalOf(reply)),
+  )
   app.get<{ Params: { id: string } }>(`${replica}/generate/:id`, async (request) => poc.result(request.params.id))
   app.post(`${replica}/stop`, async () => poc.replica.stop())
   app.get(`${replica}/status`, async () => poc.replica.status())
