@@ -7,20 +7,21 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { loadCandidates } from './backends.ts'
 import { openEnergyMeter } from './bench/energy.ts'
+import { jsonFetch } from './chain/chain-client.ts'
 import { checkKeyFileMode, readKeyFile } from './chain/key-file.ts'
+import { type Check, failure, ok, warning } from './doctor/check.ts'
+import { checkAdmin, checkCallbackUrl, checkSeed, checkUpstream } from './doctor/network.ts'
+import { checkNode as checkRunningNode } from './doctor/running-node.ts'
+import { checkConfig, checkSettings } from './doctor/settings.ts'
 import { messageOf } from './errors.ts'
 import type { NativeApi, Telemetry } from './native-api.ts'
+import { defaultAddressRule } from './node/address-rule.ts'
+import type { ConfigSources } from './node/config.ts'
 import { packageRoot, packageVersion } from './package-info.ts'
 import { describeTelemetry, telemetryTroubles } from './telemetry.ts'
 import { siNumber } from './terminal.ts'
 
-export interface Check {
-  readonly name: string
-  readonly status: 'ok' | 'warning' | 'failure'
-  readonly detail: string
-  /** One command, or null if nothing needs to be done. */
-  readonly fix: string | null
-}
+export type { Check } from './doctor/check.ts'
 
 export interface DoctorOptions {
   readonly native: () => Promise<NativeApi>
@@ -29,6 +30,16 @@ export interface DoctorOptions {
   readonly folder: string
   readonly now: () => number
   readonly signal?: AbortSignal
+  /** Where `serve` takes its settings from; given: they, and what they name, are checked. */
+  readonly config?: ConfigSources
+  /** A node that runs, with the token it wants. */
+  readonly node?: { readonly url: string; readonly token: string | undefined }
+  /** A host of the network; with an address also that account's state. */
+  readonly seed?: { readonly url: string; readonly address: string | undefined }
+  /** The network node's admin API. */
+  readonly admin?: string
+  /** A URL that callbacks go to. */
+  readonly callback?: string
 }
 
 /** What a PoC v1 round with the default parameters needs. */
@@ -51,12 +62,34 @@ export async function runChecks(options: DoctorOptions): Promise<readonly Check[
   checks.push(await checkProcessors(), checkMemory(await availableMemory()), await checkDisk(options.folder))
   checks.push(await checkClock(options.now()))
   if (options.keyFile !== undefined) checks.push(await checkKey(options.keyFile))
+  checks.push(...(await checkHost(options)))
   return checks
 }
 
-const ok = (name: string, detail: string): Check => ({ name, status: 'ok', detail, fix: null })
-const warning = (name: string, detail: string, fix: string | null): Check => ({ name, status: 'warning', detail, fix })
-const failure = (name: string, detail: string, fix: string): Check => ({ name, status: 'failure', detail, fix })
+/** What a host has around this package: settings, a node, the network. Only what the options name. */
+async function checkHost(options: DoctorOptions): Promise<Check[]> {
+  const checks: Check[] = []
+  const signal = options.signal ?? new AbortController().signal
+  const send = jsonFetch(signal)
+  const config = options.config === undefined ? undefined : checkConfig(options.config)
+  const settings = config?.settings
+  if (config !== undefined) checks.push(config.check)
+  if (settings !== undefined) {
+    checks.push(...(await checkSettings(settings, options.now())))
+    for (const upstream of settings['engine.upstream']) checks.push(await checkUpstream(send, upstream))
+  }
+  if (options.callback !== undefined) {
+    checks.push(await checkCallbackUrl(send, options.callback, settings?.['callbacks.allow'] ?? defaultAddressRule))
+  }
+  if (options.node !== undefined)
+    checks.push(...(await checkRunningNode({ ...options.node, now: options.now, signal })))
+  if (options.seed !== undefined) {
+    const { url, address } = options.seed
+    checks.push(...(await checkSeed(send, url, address, settings?.['engine.models'] ?? [], options.now())))
+  }
+  if (options.admin !== undefined) checks.push(...(await checkAdmin(send, options.admin)))
+  return checks
+}
 
 export function checkNode(version: string): Check {
   const major = Number.parseInt(version, 10)
