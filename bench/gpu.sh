@@ -1,53 +1,92 @@
 #!/bin/sh
-# Everything there is to do on a machine with an NVIDIA GPU, in one go: build for that GPU, conformance on the device,
-# bench of all ops, a PoC v1 round. Results as JSON files in a folder of their own.
+# Everything there is to do on a machine with an NVIDIA GPU, in one go and under 8 minutes: build for that GPU, devices,
+# conformance on the device, bench of all ops beside cuBLAS where that is installed, a PoC v1 round with joules. What came
+# out lies in a folder as one JSON file per step and as report.json, which the last line of output names.
 #
 #   bench/gpu.sh [device] [folder]      device: cuda:0 by default; folder: gpu-results by default
 #
-# Stops at the first step that cannot be done, with cause and fix. A failed conformance case does not keep the bench
-# from running, but the exit status tells.
+# Stops at the first step that cannot be done, with cause and fix. A failed conformance case does not keep the bench from
+# running, and an op for which no time is left is named, but the exit status tells: 0 only if everything ran and passed.
 set -eu
 device=${1:-cuda:0}
 out=${2:-gpu-results}
-cd "$(dirname "$0")/.."
+budget=460 # seconds
 
 fail() {
   echo "gpu.sh: $1" >&2
   exit 1
 }
+case $device in
+  cuda:[0-9] | cuda:[0-9][0-9]) index=${device#cuda:} ;;
+  *)
+    echo "gpu.sh: expected a device as cuda:0, got '$device'" >&2
+    exit 2
+    ;;
+esac
+mkdir -p "$out" || fail "$out cannot be made; name another folder as the second argument"
+out=$(cd "$out" && pwd)
+cd "$(dirname "$0")/.."
 command -v nvidia-smi > /dev/null || fail "nvidia-smi was not found: install the NVIDIA driver, or run this where the GPU is"
+capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i "$index" 2>&1 | tr -d '. \n') || capability=
+case $capability in
+  [0-9][0-9] | [0-9][0-9][0-9]) ;;
+  *) fail "the driver reports no device $index: $(nvidia-smi -L 2>&1 | head -3 | tr '\n' ' ')" ;;
+esac
+[ "$capability" -ge 80 ] || fail "device $index has compute capability $capability; 80 (Ampere) or newer is needed"
 command -v nvcc > /dev/null || fail "nvcc was not found: install the CUDA toolkit 13 and put its bin folder on PATH"
 [ -d node_modules ] || fail "node_modules is missing: run npm ci --ignore-scripts first"
-
-index=${device#cuda:}
-capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i "$index" | tr -d '. \n')
-[ -n "$capability" ] || fail "the driver reports no device $index"
 case $capability in
   90 | 100 | 103 | 120) arch=${capability}a-real ;;
   *) arch=$capability-real ;;
 esac
 
-mkdir -p "$out"
-nvidia-smi -q -i "$index" > "$out/nvidia-smi.txt"
 started=$(date +%s)
-step() { echo "== $1 ($(($(date +%s) - started)) s)" >&2; }
+spent() { echo $(($(date +%s) - started)); }
+step() { echo "== $1 ($(spent) s)" >&2; }
+status=0
+problem() {
+  echo "gpu.sh: $1" >&2
+  status=1
+}
 
+nvidia-smi -q -i "$index" > "$out/nvidia-smi.txt"
 step "build for sm_$capability"
 npx cmake-js compile --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS="$arch" > "$out/build.log" 2>&1 || {
   tail -20 "$out/build.log" >&2
   fail "the build failed; see $out/build.log"
 }
-npx tsc -p tsconfig.json
+npx tsc -p tsconfig.json || fail "the TypeScript build failed"
 
 miner="node bin/gonka-miner.js"
 step "devices"
 $miner devices --json > "$out/devices.json"
-step "conformance"
-status=0
-$miner conformance --device "$device" --json > "$out/conformance.json" || status=$?
+# The shortest statement of what is wrong with a device is the one that opening it gives.
+$miner selftest --device "$device" --json > "$out/selftest.json" || problem "the self-test failed; see $out/selftest.json"
+
+# The figures first: they are what a machine that is only lent for minutes is for.
 step "bench"
-$miner bench --device "$device" --json > "$out/bench.json"
+$miner bench --device "$device" --seconds 0.5 --json > "$out/bench.json" || problem "bench failed"
+peer=build/Release/peers/gonka_cublas.so
+if [ -e "$peer" ]; then
+  $miner bench gemm --backend "$peer" --device "cublas:$index" --seconds 0.5 --json > "$out/bench-cublas.json" \
+    || echo "gpu.sh: no figures of cuBLAS: $out/bench-cublas.json has the reasons" >&2
+fi
 step "PoC v1"
-$miner poc v1 --device "$device" --block-hash gpu.sh --public-key gpu.sh --nonces 0-1023 --json > "$out/poc-v1.json"
-step "done"
-[ "$status" = 0 ] || fail "conformance failed with status $status; see $out/conformance.json"
+node bench/gpu-poc.js --device "$device" --seconds 10 > "$out/poc-v1.json" || problem "the PoC v1 round failed"
+
+for op in gemm attention matmul_pow sha256_search normal_fill rms_norm rope silu_mul householder gather l2_normalize; do
+  left=$((budget - $(spent)))
+  if [ "$left" -lt 10 ]; then
+    problem "conformance of $op: no time left"
+    continue
+  fi
+  step "conformance of $op"
+  timeout "$left" $miner conformance --device "$device" --op "$op" --json > "$out/conformance-$op.json" \
+    || problem "conformance of $op failed or did not end in $left s; see $out/conformance-$op.json"
+done
+
+step "report"
+node bench/gpu-report.js "$out" > "$out/report.txt" || problem "the report could not be made"
+cat "$out/report.txt"
+echo "$out/report.json"
+exit "$status"

@@ -145,7 +145,7 @@ export interface DeviceChoice {
 /** Loads what the choice needs - nothing for the CPU backend alone - and opens the device. */
 export async function openChosenDevice(native: NativeApi, choice: DeviceChoice): Promise<NativeDevice> {
   const { device = 'cpu:0', threads, backends = [], onNotice, signal } = choice
-  const wanted = device.startsWith('cpu:') ? backends : [...backends, ...native.candidates()]
+  const wanted = /^cpu(:|$)/.test(device) ? backends : [...backends, ...native.candidates()]
   const reports = await loadCandidates(native, wanted, signal ? { signal } : {})
   for (const { path, error } of reports) {
     // A library that was asked for by name must work; one that lay about is only worth a notice.
@@ -153,14 +153,15 @@ export async function openChosenDevice(native: NativeApi, choice: DeviceChoice):
     if (backends.some((given) => resolve(given) === path)) throw new GonkaError('ERR_GK_BACKEND', error)
     onNotice?.(error)
   }
-  const known = native
-    .backends()
-    .flatMap(({ name, devices }) => Array.from({ length: devices }, (_, i) => `${name}:${i}`))
-  if (!known.includes(device)) {
+  const all = native.backends()
+  const known = all.flatMap(({ name, devices }) => Array.from({ length: devices }, (_, i) => `${name}:${i}`))
+  const name = device.replace(/:\d*$/, '')
+  if (!known.includes(device) && !known.includes(`${device}:0`)) {
+    const cause = causeOfAbsence(name, [...all, ...reports])
     const list = known.join(', ')
     throw new GonkaError(
       'ERR_GK_USAGE',
-      `no device ${JSON.stringify(device)}; there are: ${list}. See: gonka-miner devices`,
+      `no device ${JSON.stringify(device)}${cause}; there are: ${list}. See: gonka-miner devices`,
     )
   }
   throwIfAborted(signal)
@@ -169,4 +170,16 @@ export async function openChosenDevice(native: NativeApi, choice: DeviceChoice):
     ...(threads === undefined ? {} : { threads }),
     ...(onNotice === undefined ? {} : { onNotice }),
   })
+}
+
+/** Why a backend offers no device, to follow "no device X"; empty if it offers some. */
+function causeOfAbsence(name: string, reports: readonly BackendReport[]): string {
+  const own = reports.filter((report) => report.name === name || report.name === `gonka_${name}`)
+  if (own.some(({ devices }) => devices > 0)) return ''
+  const said = own.map(({ error }) => error).find((error) => error !== null)
+  if (said !== undefined && said !== null) return `: ${said}`
+  if (name === 'cuda') {
+    return ': this installation was built without the CUDA backend; with the CUDA toolkit 13 on PATH run npm rebuild gonka-miner'
+  }
+  return own.length > 0 ? '' : `: no backend is called ${JSON.stringify(name)}; --backend names a library`
 }

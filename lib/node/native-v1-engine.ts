@@ -1,5 +1,6 @@
 // PoC v1 on a device of the native addon.
 
+import { openChosenDevice } from '../backends.ts'
 import type { NativeApi, NativeDevice } from '../native-api.ts'
 import type { Log } from './log.ts'
 import type { PocV1Engine } from './poc-v1.ts'
@@ -11,7 +12,7 @@ export function nativeV1Engine(native: () => Promise<NativeApi>, device: string,
     name: `native ${device}`,
     async open(params, blockHash, signal) {
       opened ??= native().then((api) =>
-        api.openDevice({ device, onNotice: (sentence) => log.warn({ device }, sentence) }),
+        openChosenDevice(api, { device, onNotice: (sentence) => log.warn({ device }, sentence) }),
       )
       let handle: NativeDevice
       try {

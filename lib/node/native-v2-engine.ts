@@ -2,6 +2,7 @@
 
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import { openChosenDevice } from '../backends.ts'
 import { GonkaError } from '../errors.ts'
 import type { NativeApi, NativeDevice, PocV2Session } from '../native-api.ts'
 import { runPocV2 } from '../poc-v2.ts'
@@ -24,7 +25,7 @@ export function nativeV2Engine(native: () => Promise<NativeApi>, options: Native
 
   const open = async () => {
     const api = await native()
-    const handle = await api.openDevice({ device, onNotice: (sentence) => log.warn({ device }, sentence) })
+    const handle = await openChosenDevice(api, { device, onNotice: (sentence) => log.warn({ device }, sentence) })
     try {
       const session = await handle.pocV2Open({ model: directory })
       log.info(

@@ -89,6 +89,18 @@ t.test('devices', async (t) => {
   await t.rejects(openChosenDevice(native, { device: 'example:0', backends: ['/nonexistent/lib.so'] }), {
     code: 'ERR_GK_BACKEND',
   })
+  // Whether the CUDA backend was built here or not, the cause and what to do about it are said, in every command.
+  if (!native.backends().some(({ name, devices }) => name === 'cuda' && devices > 0)) {
+    const cause = /no device "cuda:0": .*(install|update|rebuild|check).*; there are: cpu:0/
+    await t.rejects(openChosenDevice(native, { device: 'cuda:0' }), { code: 'ERR_GK_USAGE', message: cause })
+    for (const argv of [['bench'], ['selftest'], ['conformance'], ['demo']]) {
+      t.match(await run([...argv, '--device', 'cuda:0']), { code: 2, err: cause, out: '' }, argv.join(' '))
+    }
+  }
+  await t.rejects(openChosenDevice(native, { device: 'nothing:0' }), { message: /no backend is called "nothing"/ })
+  const first = await openChosenDevice(native, { device: 'cpu', threads: 1 })
+  t.equal(first.id, 'cpu:0')
+  await first.close()
   const device = await openChosenDevice(native, { device: 'example:0', backends: [example] })
   t.equal(device.backend.path, example)
   await device.close()
