@@ -1,6 +1,7 @@
 # The CUDA backend: gonka_cuda.so beside the addon, static CUDA runtime, loaded like a vendor's library.
 #   GONKA_CUDA        AUTO: if nvcc is found; ON: nvcc is required; OFF
-#   GONKA_CUDA_ARCHS  targets of kernels that serve every architecture; *_sm90.cu and *_sm100.cu have their own
+#   GONKA_CUDA_ARCHS  targets of kernels that serve every architecture; *_sm89.cu leave out older ones,
+#                     *_sm90.cu and *_sm100.cu have their own
 set(GONKA_CUDA_ARCHS "80-real;89-real;90a-real;100a-real;120a-real" CACHE STRING "CUDA targets")
 set(gonka_have_cuda OFF)
 if(NOT GONKA_CUDA STREQUAL "OFF" AND NOT GONKA_SANITIZE)
@@ -28,15 +29,19 @@ if(gonka_have_cuda)
   # One object library per architecture family: the suffix of a file names what its kernels may be compiled for. Files
   # without kernels are compiled once.
   set(host_pattern "/(backend|nvml|runtime_cuda|[a-z0-9_]+_list)\\.cu$")
-  foreach(family host generic sm90 sm100)
+  foreach(family host generic sm89 sm90 sm100)
     set(family_sources ${cuda_sources})
     if(family STREQUAL "host")
       list(FILTER family_sources INCLUDE REGEX "${host_pattern}")
       set(family_archs 80-real)
     elseif(family STREQUAL "generic")
       list(FILTER family_sources EXCLUDE REGEX "${host_pattern}")
-      list(FILTER family_sources EXCLUDE REGEX "_(sm90|sm100)\\.cu$")
+      list(FILTER family_sources EXCLUDE REGEX "_(sm89|sm90|sm100)\\.cu$")
       set(family_archs ${GONKA_CUDA_ARCHS})
+    elseif(family STREQUAL "sm89")  # and all later ones
+      list(FILTER family_sources INCLUDE REGEX "_sm89\\.cu$")
+      set(family_archs ${GONKA_CUDA_ARCHS})
+      list(FILTER family_archs EXCLUDE REGEX "^8[0-8]")
     else()
       list(FILTER family_sources INCLUDE REGEX "_${family}\\.cu$")
       string(REPLACE "sm" "" number ${family})

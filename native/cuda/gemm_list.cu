@@ -6,6 +6,7 @@ namespace gonka::cuda {
 
 void run_gemm_simt(void *problem, places at, context &ctx);
 void run_gemm_wgmma(void *problem, places at, context &ctx);
+void run_gemm_wgmma_f8(void *problem, places at, context &ctx);
 void run_gemm_tcgen05(void *problem, places at, context &ctx);
 
 gemm_args make_gemm_args(const gk_gemm &p, places at) {
@@ -142,6 +143,39 @@ const char *reject_wgmma(const void *problem, const capability &can) {
   return reject_bulk(p);
 }
 
+constexpr const char *k_asks_for_f32 = "the F8 units add up in 14 bits; accumulation asks for F32";
+
+bool is_f8_type(uint32_t type) {
+  return type == GK_F8_E4M3 || type == GK_F8_E5M2;
+}
+
+const char *reject_wgmma_f8(const void *problem, const capability &can) {
+  const gk_gemm &p = view(problem);
+  if (const char *reason = reject_common(p)) return reason;
+  if (can.compute_capability != 90) return "wgmma exists on compute capability 9.0 only";
+  if (!is_f8_type(p.a_type) || p.a_type != p.b_type) return "takes two operands of one F8 type";
+  if (p.accumulation != GK_ACCUMULATE_SHORT) return k_asks_for_f32;
+  if (p.k == 0) return "k is 0";
+  if (p.scale_block_k % 128 != 0) return "scale_block_k is not a multiple of 128";
+  if (p.scale_block_n % 8 != 0) return "scale_block_n is not a multiple of 8";
+  return reject_bulk(p);
+}
+
+const char *reject_mma_f8(const void *problem, const capability &can) {
+  const gk_gemm &p = view(problem);
+  if (!is_f8_type(p.a_type)) return "takes two operands of one F8 type";
+  if (can.compute_capability < 89) return "mma.sync of F8 needs compute capability 8.9";
+  if (p.accumulation != GK_ACCUMULATE_SHORT) return k_asks_for_f32;
+  return reject_mma(problem, can);
+}
+
+void run_mma_f8(void *problem, places at, context &ctx) {
+  const gk_gemm &p = view(problem);
+  if (p.m == 0 || p.n == 0) return;
+  gemm_args a = make_gemm_args(p, at);
+  return p.a_type == GK_F8_E4M3 ? launch_gemm_mma_e4m3_units(a, ctx) : launch_gemm_mma_e5m2_units(a, ctx);
+}
+
 const char *reject_tcgen05(const void *problem, const capability &can) {
   const gk_gemm &p = view(problem);
   if (const char *reason = reject_common(p)) return reason;
@@ -170,6 +204,8 @@ const char *wgmma_is_slower(const void *problem, const capability &can) {
 constexpr implementation k_list[] = {
     {"sm100_tcgen05", reject_tcgen05, reject_bulk_places, run_gemm_tcgen05},
     {"sm90_wgmma", reject_wgmma, reject_bulk_places, run_gemm_wgmma, wgmma_is_slower},
+    {"sm90_wgmma_f8", reject_wgmma_f8, reject_bulk_places, run_gemm_wgmma_f8, wgmma_is_slower},
+    {"sm89_mma_f8", reject_mma_f8, nullptr, run_mma_f8},
     {"sm80_mma", reject_mma, nullptr, run_mma},
     {"simt", [](const void *problem, const capability &) { return reject_common(view(problem)); }, nullptr,
      run_gemm_simt},

@@ -420,6 +420,11 @@ void wgmma_m64(float (&d)[N], const uint32_t (&a)[4], uint64_t b, bool accumulat
   constexpr auto type = is_bf16<T> ? emulator::wgmma_type::bf16 : emulator::wgmma_type::f16;
   emulator::wgmma_issue({type, 2 * N, d, 0, b, a, TransposeB, accumulate}, at);
 }
+template <class T, int N>
+void wgmma_m64_f8(float (&d)[N], uint64_t a, uint64_t b, bool accumulate, GK_SITE) {
+  constexpr auto type = is_e5m2<T> ? emulator::wgmma_type::e5m2 : emulator::wgmma_type::e4m3;
+  emulator::wgmma_issue({type, 2 * N, d, a, b, nullptr, false, accumulate}, at);
+}
 template <int N>
 void wgmma_m64_s8(int32_t (&d)[N], uint64_t a, uint64_t b, bool accumulate, GK_SITE) {
   emulator::wgmma_issue({emulator::wgmma_type::s8, 2 * N, d, a, b, nullptr, false, accumulate}, at);

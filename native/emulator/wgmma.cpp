@@ -81,6 +81,9 @@ uint32_t first_row_of(const warp &w) {
 }
 
 float widen(wgmma_type type, const uint8_t *p) {
+  if (type == wgmma_type::s8) return float(int8_t(*p));
+  if (type == wgmma_type::e4m3) return e4m3_to_f32(*p);
+  if (type == wgmma_type::e5m2) return e5m2_to_f32(*p);
   uint16_t bits;
   std::memcpy(&bits, p, 2);
   return type == wgmma_type::bf16 ? bf16_to_f32(bits) : f16_to_f32(bits);
@@ -92,19 +95,20 @@ void compute(warp &w, wgmma_operation &op) {
   block &b = *reader.block;
   const wgmma_operands &o = op.lanes[0];
   const bool integer = o.type == wgmma_type::s8;
-  const uint32_t k = integer ? 32 : 16, first_row = first_row_of(w), n = o.n;
+  const bool halves = o.type == wgmma_type::f16 || o.type == wgmma_type::bf16;
+  const uint32_t bytes = halves ? 2 : 1, k = k_bytes_of_k / bytes, first_row = first_row_of(w), n = o.n;
   thread *const runs = m.current;
   m.current = &reader;
   std::vector<float> fa(k_rows_per_warp * k), fb(size_t(n) * k);
   for_each_chunk(op, first_row, [&](bool is_a, uint32_t offset, uint32_t i, uint32_t x) {
     b.shadow.read(reader, check_offset(offset, op.at), 16, touch::async_proxy, op.at);
     const uint8_t *p = b.shared + offset;
-    for (uint32_t e = 0; e < (integer ? 16u : 8u); ++e) {
-      const float v = integer ? float(int8_t(p[e])) : widen(o.type, p + 2 * e);
+    for (uint32_t e = 0; e < 16 / bytes; ++e) {
+      const float v = widen(o.type, p + bytes * e);
       if (!is_a && o.transpose_b)
         fb[size_t(i + e) * k + x] = v;
       else
-        (is_a ? fa : fb)[size_t(i) * k + x / (integer ? 1 : 2) + e] = v;
+        (is_a ? fa : fb)[size_t(i) * k + x / bytes + e] = v;
     }
   });
   m.current = runs;
@@ -133,7 +137,8 @@ void compute(warp &w, wgmma_operation &op) {
     for (uint32_t lane = 0; lane < k_warp_size; ++lane)
       for (uint32_t i = 0; i < n / 2; ++i)
         d[row_of(lane, i) * n + column_of(lane, i)] = o.accumulate ? static_cast<float *>(op.lanes[lane].d)[i] : 0;
-    accumulate(m.how, product_type::half, k_rows_per_warp, n, k, fa.data(), fb.data(), d.data());
+    accumulate(m.how, halves ? product_type::half : product_type::f8, k_rows_per_warp, n, k, fa.data(), fb.data(),
+               d.data());
     for (uint32_t lane = 0; lane < k_warp_size; ++lane)
       for (uint32_t i = 0; i < n / 2; ++i)
         static_cast<float *>(op.lanes[lane].d)[i] = d[row_of(lane, i) * n + column_of(lane, i)];

@@ -7,7 +7,7 @@
 
 namespace gonka::emulator {
 
-enum class wgmma_type : uint8_t { f16, bf16, s8 };
+enum class wgmma_type : uint8_t { f16, bf16, s8, e4m3, e5m2 };
 
 // One instruction as a lane gives it. a_registers null: A is described by a.
 struct wgmma_operands {

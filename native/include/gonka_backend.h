@@ -114,6 +114,14 @@ typedef enum gk_epilogue {
   GK_EPILOGUE_32BIT = 0x7fffffff
 } gk_epilogue;
 
+/* How short F8 sums may be; ignored for other types. A permission: a backend that keeps more bits may ignore it. */
+typedef enum gk_accumulation {
+  GK_ACCUMULATE_F32 = 0,
+  /* Sums of up to 128 neighbouring products may be kept to 14 bits, as the F8 units of sm_89 and sm_90 do. */
+  GK_ACCUMULATE_SHORT = 1,
+  GK_ACCUMULATE_32BIT = 0x7fffffff
+} gk_accumulation;
+
 /* D = alpha * A B^T + beta * C   (NT: both operands are stored with k contiguous).
  *
  *  Shapes    A [m,k] ld lda, B [n,k] ld ldb, C [m,n] ld ldc, D [m,n] ld ldd. lda, ldb >= k; ldc, ldd >= n.
@@ -129,6 +137,7 @@ typedef enum gk_epilogue {
  *  Empty     m == 0 or n == 0: nothing. k == 0: beta * C. beta == 0: C is not read and may hold NaN.
  *  Numerics  floats: |error| <= 2 (k + 2) eps32 |alpha| sum|a||b| + eps32 |beta c| + rounding of D, elementwise, for
  *            products that do not overflow; SWIGLU: that of both products carried through silu, + 8 eps32 |d|.
+ *            GK_ACCUMULATE_SHORT: + 17 2^-10 |alpha| sum|a||b| for each product.
  *            BF16 x BF16: subnormal operands and partial sums may count as zero. Bitwise repeatable for one device,
  *            implementation and problem.
  *  Source    Goto and van de Geijn, ACM TOMS 34(3), 2008 (blocking). */
@@ -140,8 +149,8 @@ typedef struct gk_gemm {
   int64_t m, n, k, lda, ldb, ldc, ldd; /* elements */
   float alpha, beta;
   gk_ref a, b, c, d;
-  uint32_t epilogue; /* gk_epilogue */
-  uint32_t reserved;
+  uint32_t epilogue;     /* gk_epilogue */
+  uint32_t accumulation; /* gk_accumulation */
   gk_ref b2;
   gk_ref a_scale, b_scale, b2_scale;
   int64_t scale_block_n, scale_block_k; /* elements; 0 where there are no scales */

@@ -79,8 +79,36 @@ struct gemm_number<e4m3> : gemm_f8_number<e4m3> {};
 template <>
 struct gemm_number<e5m2> : gemm_f8_number<e5m2> {};
 
+// F8 on the F8 units of sm_89 and later, which keep about 14 bits of a sum: for GK_ACCUMULATE_SHORT.
 template <class T>
-inline constexpr bool is_f8 = sizeof(T) == 1 && gemm_number<T>::k_steps == 2;
+struct f8_units {
+  uint8_t bits;
+};
+template <class T>
+struct gemm_number<f8_units<T>> {
+  using sum = float;
+  static constexpr int k_steps = 1;
+  GK_DEVICE static void widen(uint32_t (&out)[1][4], const uint32_t (&in)[4]) {
+    for (int i = 0; i < 4; ++i) out[0][i] = in[i];
+  }
+  GK_DEVICE static void widen(uint32_t (&out)[1][2], const uint32_t (&in)[2]) {
+    out[0][0] = in[0];
+    out[0][1] = in[1];
+  }
+  GK_DEVICE static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    mma_m16n8k32<T>(d, a, b);
+  }
+};
+
+template <class T>
+inline constexpr bool has_f8_units = false;
+template <class T>
+inline constexpr bool has_f8_units<f8_units<T>> = true;
+template <class T>
+inline constexpr bool is_f8 = sizeof(T) == 1 && std::is_same_v<typename gemm_number<T>::sum, float>;
+
+// Stages whose products one sum of the F8 units may hold: 128 products.
+inline constexpr int32_t k_short_stages = 128 / k_stage_row_bytes;
 
 GK_DEVICE uint32_t stage_offset(uint32_t row, uint32_t chunk) {
   return row * k_stage_row_bytes + ((chunk ^ (row / 2 % 4)) * 16);
@@ -274,11 +302,9 @@ struct gemm_mma {
       if constexpr (is_f8<T>) {
         multiply_stage(part, uint32_t(step % k_tile.stages));
         const int64_t after = k_begin + int64_t(step + 1) * k_stage_k;
-        if (a.scale_blocks == 0) {
-          if (step + 1 == steps) apply_scales(a, d, part, row0, column0, 0);
-        } else if (step + 1 == steps || after % a.scale_block_k == 0) {
-          apply_scales(a, d, part, row0, column0, (after - k_stage_k) / a.scale_block_k);
-        }
+        const bool full = has_f8_units<T> && (step + 1) % k_short_stages == 0;
+        if (step + 1 == steps || full || (a.scale_blocks != 0 && after % a.scale_block_k == 0))
+          apply_scales(a, d, part, row0, column0, a.scale_blocks == 0 ? 0 : (after - k_stage_k) / a.scale_block_k);
       } else {
         multiply_stage(d, uint32_t(step % k_tile.stages));
       }
@@ -356,5 +382,7 @@ void launch_gemm_mma_bf16(gemm_args &a, context &ctx);
 void launch_gemm_mma_i8(gemm_args &a, context &ctx);
 void launch_gemm_mma_e4m3(gemm_args &a, context &ctx);
 void launch_gemm_mma_e5m2(gemm_args &a, context &ctx);
+void launch_gemm_mma_e4m3_units(gemm_args &a, context &ctx);
+void launch_gemm_mma_e5m2_units(gemm_args &a, context &ctx);
 
 }  // namespace gonka::cuda

@@ -163,6 +163,13 @@ struct gemm_wgmma {
 
   template <class Finish>
   GK_DEVICE static void run(const wgmma_args &a, const Finish &finish) {
+    run_with(a, [&](uint32_t tiles, int32_t steps, uint32_t group) { consume(a, tiles, steps, group, finish); });
+  }
+
+  // consume(tiles, steps, group): what each of the two consumer groups does with the stages of all of the block's
+  // tiles.
+  template <class Consume>
+  GK_DEVICE static void run_with(const wgmma_args &a, const Consume &consume) {
     const uint32_t tiles = (a.tiles_m + k_cluster - 1) / k_cluster * a.tiles_n, group = thread_idx().x / 128;
     const int32_t steps = int32_t((a.g.k + k_stage_k - 1) / k_stage_k);
     if (thread_idx().x == 0) {
@@ -182,7 +189,7 @@ struct gemm_wgmma {
       if (thread_idx().x == 0) load(a, tiles, steps);
     } else {
       setmaxnreg_inc<232>();
-      consume(a, tiles, steps, group - 1, finish);
+      consume(tiles, steps, group - 1);
     }
     // A block must not go while another may still write to its memory or arrive at its barriers.
     if constexpr (k_cluster != 1) {

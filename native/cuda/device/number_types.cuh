@@ -36,6 +36,10 @@ template <class T>
 inline constexpr bool is_bf16 = false;
 template <>
 inline constexpr bool is_bf16<bf16> = true;
+template <class T>
+inline constexpr bool is_e5m2 = false;
+template <>
+inline constexpr bool is_e5m2<e5m2> = true;
 
 // What a bulk tensor copy knows of a tensor in device memory: made by runtime::make_tensor_map on the host, opaque to
 // kernels, passed to them inside their arguments (which must be GK_GRID_CONSTANT).

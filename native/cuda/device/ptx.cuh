@@ -20,6 +20,7 @@
 //              cp_async_bulk_tensor_2d_multicast, fence_proxy_async
 //   cluster    cluster_rank cluster_sync mbarrier_arrive_cluster
 //   wgmma      wgmma_fence wgmma_commit wgmma_wait<left> wgmma_hold wgmma_descriptor wgmma_m64<T> wgmma_m64_s8
+//   wgmma_m64_f8<T>
 //              setmaxnreg_inc/dec. Operands lie in rows of 128 bytes, the 16-byte chunk c of the row at address 128 r
 //              at chunk c ^ (r % 8), eight rows to an atom of 1024 bytes (what a tensor_map with 128-byte swizzle
 //              writes). K contiguous: `stride` bytes from eight rows to the next eight; `leading` unused. N contiguous:

@@ -43,6 +43,12 @@
                : GK_OPERANDS_##count("+r", 0)                                                      \
                : "l"(a), "l"(b), "r"(int(accumulate)))
 
+#define GK_WGMMA_F8(n, count, p0, p1, p2, type)                                                                    \
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" p2 ", 0;\nwgmma.mma_async.sync.aligned.m64n" n "k32.f32." type \
+               "." type " " GK_REGISTERS_##count "}, %" p0 ", %" p1 ", p, 1, 1;\n}"                                \
+               : GK_OPERANDS_##count("+f", 0)                                                                      \
+               : "l"(a), "l"(b), "r"(int(accumulate)))
+
 namespace gonka::ptx {
 
 // T: f16 or bf16. TransposeB: B is stored with n contiguous.
@@ -105,6 +111,22 @@ GK_DEVICE void wgmma_m64_s8(int32_t (&d)[64], uint64_t a, uint64_t b, bool accum
 }
 GK_DEVICE void wgmma_m64_s8(int32_t (&d)[128], uint64_t a, uint64_t b, bool accumulate) {
   GK_WGMMA_S8("256", 128, "128", "129", "130");
+}
+
+// T: e4m3 or e5m2.
+template <class T>
+GK_DEVICE void wgmma_m64_f8(float (&d)[32], uint64_t a, uint64_t b, bool accumulate) {
+  if constexpr (is_e5m2<T>)
+    GK_WGMMA_F8("64", 32, "32", "33", "34", "e5m2");
+  else
+    GK_WGMMA_F8("64", 32, "32", "33", "34", "e4m3");
+}
+template <class T>
+GK_DEVICE void wgmma_m64_f8(float (&d)[64], uint64_t a, uint64_t b, bool accumulate) {
+  if constexpr (is_e5m2<T>)
+    GK_WGMMA_F8("128", 64, "64", "65", "66", "e5m2");
+  else
+    GK_WGMMA_F8("128", 64, "64", "65", "66", "e4m3");
 }
 
 GK_DEVICE void wgmma_fence() {

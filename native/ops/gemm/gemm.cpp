@@ -73,6 +73,8 @@ gk_status validate(const void *problem, gk_error *err) noexcept {
                 dtype_name(p.a_type), p.a_type, dtype_name(p.b_type), p.b_type, dtype_name(p.d_type), p.d_type);
   if (p.epilogue != GK_EPILOGUE_NONE && p.epilogue != GK_EPILOGUE_SWIGLU)
     return fail(err, GK_UNSUPPORTED, "gemm: unknown epilogue %u", p.epilogue);
+  if (p.accumulation != GK_ACCUMULATE_F32 && p.accumulation != GK_ACCUMULATE_SHORT)
+    return fail(err, GK_UNSUPPORTED, "gemm: unknown accumulation %u", p.accumulation);
   const struct {
     text name;
     int64_t value;

@@ -107,7 +107,7 @@ built_case build(const op_case &self) {
   p.a_type = c.a_type, p.b_type = c.b_type, p.d_type = c.d_type;
   p.m = c.m, p.n = c.n, p.k = c.k;
   p.lda = c.k + c.pad_a, p.ldb = c.k + c.pad_b, p.ldc = c.n + (c.c_is_d ? c.pad_d : c.pad_c), p.ldd = c.n + c.pad_d;
-  p.alpha = c.alpha, p.beta = c.beta, p.epilogue = c.epilogue;
+  p.alpha = c.alpha, p.beta = c.beta, p.epilogue = c.epilogue, p.accumulation = c.accumulation;
   p.scale_block_n = p.scale_block_k = c.scale_block;
 
   built_case out;
@@ -194,6 +194,7 @@ class case_list {
     if (c.c_is_d) name += " c=d";
     if (c.c_unread) name += " c=nan";
     if (c.scale_block != 0) name += " scales/" + std::to_string(c.scale_block);
+    if (c.accumulation == GK_ACCUMULATE_SHORT) name += " short";
     if (c.pattern != gemm_pattern::uniform) name += std::string(" ") + gemm_pattern_name(c.pattern);
     return name;
   }
@@ -384,9 +385,16 @@ void add_aligned_rows(case_list &list) {
         if (e[0] == 70) c.epilogue = GK_EPILOGUE_SWIGLU;
         if (e[0] == 257) c.beta = 0.5f, c.pad_c = 1;
         list.add(use_conformance, c);
+        c.accumulation = GK_ACCUMULATE_SHORT;
+        list.add(use_conformance, c);
+        if (e[0] != 130) continue;
+        c.pattern = gemm_pattern::ones;
+        list.add(use_conformance, c);
       }
   gemm_case c = shape({GK_F8_E4M3, GK_F8_E4M3, GK_F32}, 20, 32, 272);
   c.scale_block = 128;
+  list.add(use_selftest | use_conformance, c);
+  c.accumulation = GK_ACCUMULATE_SHORT;
   list.add(use_selftest | use_conformance, c);
   c = shape(k_float_types[1], 33, 48, 80);
   list.add(use_selftest | use_conformance, c);

@@ -29,6 +29,7 @@ struct gemm_case {
   bool c_is_d = false;      // C lies where D lies
   bool c_unread = false;    // beta is 0 and C is there, full of NaN
   int64_t scale_block = 0;  // f8: block of the scales along n and k; 0 = no scales
+  uint32_t accumulation = GK_ACCUMULATE_F32;
 };
 
 const char *gemm_pattern_name(gemm_pattern pattern) noexcept;

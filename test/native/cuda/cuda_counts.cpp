@@ -86,7 +86,7 @@ gk_gemm gemm_problem(device_run &d, int64_t m, int64_t n, int64_t k, uint32_t im
 
 void test_gemm_mma() {
   device_run d(0);
-  gk_gemm p = gemm_problem(d, 128, 128, 128, 3);  // few tiles: the medium one, 64 x 64
+  gk_gemm p = gemm_problem(d, 128, 128, 128, 5);  // few tiles: the medium one, 64 x 64
   const emulator::counters c = d.run(GK_OP_GEMM, &p);
   print("gemm sm80_mma f16 128 x 128 x 128", c);
   CHECK_EQ(c.mma_operations, 2u * 128 * 128 * 128);
