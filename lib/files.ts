@@ -1,8 +1,8 @@
 /** Reading files with a size limit, and writing them so that a reader never sees half of one. */
 import { constants } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
-import { link, open, rename, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { link, lstat, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { GonkaError, messageOf } from './errors.ts'
 
 /** One read call of Node takes less than 2^31 bytes. */
@@ -65,6 +65,7 @@ export async function writeAtomically(
   const mode = options.mode ?? 0o644
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`)
   if (!options.force) await checkNewFile(path)
+  else await checkReplaceable(path)
   try {
     const file = await open(temporary, 'wx', mode)
     try {
@@ -84,9 +85,35 @@ export async function writeAtomically(
   }
 }
 
+/**
+ * Makes a folder and those above it. Throws ERR_GK_FILE. (Node's recursive mkdir does not return where a file system
+ * answers ENOENT below a folder that is there, as /proc does.)
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const missing: string[] = []
+  for (let at = resolve(path); !(await exists(at)); at = dirname(at)) missing.push(at)
+  try {
+    for (const folder of missing.reverse()) {
+      await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error // made by somebody else meanwhile
+      })
+    }
+    if (!(await stat(path)).isDirectory()) throw new Error(`${path} is not a folder`)
+  } catch (error) {
+    throw new GonkaError('ERR_GK_FILE', `cannot make ${path}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
 /** Throws ERR_GK_FILE_EXISTS if there is such a file: for commands that would find out after long work. */
 export async function checkNewFile(path: string): Promise<void> {
   if (await exists(path)) throw existsError(path)
+}
+
+/** A device, a folder or a socket is not replaced, whatever was asked for. */
+async function checkReplaceable(path: string): Promise<void> {
+  const status = await lstat(path).catch(() => undefined)
+  if (status === undefined || status.isFile() || status.isSymbolicLink()) return
+  throw new GonkaError('ERR_GK_FILE', `${path} is not a regular file; choose another name`)
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -22,6 +22,7 @@ import {
   verify,
 } from '../lib/index.ts'
 
+t.setTimeout(0)
 const directory = mkdtempSync(join(tmpdir(), 'gonka-library-'))
 t.teardown(() => rmSync(directory, { recursive: true }))
 

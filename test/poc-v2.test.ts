@@ -13,6 +13,7 @@ import { runPocV2 } from '../lib/poc-v2.ts'
 import { decodeVector } from '../lib/protocol/artifact-vector.ts'
 import { testIo } from './io.ts'
 
+t.setTimeout(0)
 const directory = mkdtempSync(join(tmpdir(), 'gonka-poc-v2-'))
 t.teardown(() => rmSync(directory, { recursive: true }))
 

@@ -65,3 +65,12 @@ export function decimal(wanted: string, accept: (value: number) => boolean): (te
     return value
   }
 }
+
+/** A parser for the address of an HTTP server. */
+export function httpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    throw new InvalidArgumentError('Expected a URL that begins with http:// or https://.')
+  }
+  return text
+}

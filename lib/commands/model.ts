@@ -4,8 +4,7 @@
  * JSON of make-tiny: {"directory", "family" or null, "preset" or null, "seed", "parameters", "bytes"}; of digest:
  * {"directory", "digest"}.
  */
-import { mkdir } from 'node:fs/promises'
-import { exitCodes, GonkaError, messageOf } from '../errors.ts'
+import { exitCodes, GonkaError } from '../errors.ts'
 import { type Io, writeJson } from '../io.ts'
 import { siNumber, startProgress } from '../terminal.ts'
 import { type Define, integer, jsonOption } from './command.ts'
@@ -40,9 +39,8 @@ async function makeTiny(io: Io, directory: string, options: MakeOptions): Promis
   if (family === undefined && preset === undefined) {
     throw new GonkaError('ERR_GK_USAGE', "one of '--family <name>' and '--preset <name>' is required")
   }
-  await mkdir(directory, { recursive: true }).catch((error) => {
-    throw new GonkaError('ERR_GK_FILE', `cannot make ${directory}: ${messageOf(error)}`, { cause: error })
-  })
+  const { makeFolder } = await import('../files.ts')
+  await makeFolder(directory)
   const native = await io.native()
   const request = { directory, family: family ?? '', seed, ...(preset === undefined ? {} : { preset }) }
   const files = await native.makeTinyModel(request)

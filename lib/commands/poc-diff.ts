@@ -3,7 +3,8 @@
  *
  * JSON: {"a", "b", "nonces", "distances" (null: not comparable), "only_in_a", "only_in_b", "quantiles": [{"q",
  * "distance"}], "histogram": [{"from", "to", "count"}], "verdicts": [{"dist_threshold", "p_mismatch", "significance",
- * "n_mismatch", "p_value", "fraud_detected"}], "layers": [{"layer", "median", "largest"}], "last_hidden"}.
+ * "n_mismatch", "p_value", "fraud_detected"}], "layers": [{"layer", "median", "largest"}] and "last_hidden" (empty and null without
+ * traces)}.
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Drift } from '../drift.ts'
@@ -67,11 +68,12 @@ async function diff(io: Io, pathA: string, pathB: string, options: Options): Pro
     throw new GonkaError('ERR_GK_BATCH', 'the files have no traced nonce in common; compute them with `poc v2 --trace`')
   }
   if (options.json) {
-    const { verdicts, ...rest } = drift
+    const { verdicts, lastHidden, ...rest } = drift
     writeJson(io, {
       a: pathA,
       b: pathB,
       ...(toJson(rest) as object),
+      last_hidden: lastHidden ?? null,
       verdicts: verdicts.map(({ test, nMismatch, pValue, fraudDetected }) => ({
         dist_threshold: test.distThreshold,
         p_mismatch: test.pMismatch,

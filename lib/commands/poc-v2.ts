@@ -11,8 +11,8 @@ import { exitCodes, GonkaError } from '../errors.ts'
 import { type Io, writeJson } from '../io.ts'
 import type { PocV2Rng } from '../native-api.ts'
 import type { ArtifactTrace } from '../protocol/artifact-file.ts'
-import { startProgress, threeDigits } from '../terminal.ts'
-import { type DeviceOptions, integer, jsonOption, openDevice, type Run, withDeviceOptions } from './command.ts'
+import { siNumber, startProgress, threeDigits } from '../terminal.ts'
+import { type DeviceOptions, httpUrl, integer, jsonOption, openDevice, type Run, withDeviceOptions } from './command.ts'
 
 export interface EngineOptions extends DeviceOptions {
   readonly model?: string
@@ -53,7 +53,7 @@ export interface RoundResult {
 export function withEngineOptions(command: Command): Command {
   return withDeviceOptions(command)
     .option('--model <dir>', 'a Hugging Face directory; with --upstream the name of the served model')
-    .option('--upstream <url>', 'let the server there compute: one that speaks the PoC v2 API')
+    .option('--upstream <url>', 'let the server there compute: one that speaks the PoC v2 API', httpUrl)
     .addOption(new Option('--compute <type>', "arithmetic other than the model's own type").choices(['f32']))
     .option('--batch <n>', 'nonces per forward pass', integer(1, 65536))
 }
@@ -179,7 +179,7 @@ async function computeHere(
           progress.done()
           io.err.write(
             `model loaded in ${threeDigits(session.initSeconds)} s (${session.architecture}, ` +
-              `${(session.weightBytes / 1e6).toFixed(0)} MB of ${session.dtype} weights); ${session.implementation}\n`,
+              `${siNumber(session.weightBytes)}B of ${session.dtype} weights); ${session.implementation}\n`,
           )
           const engine = {
             architecture: session.architecture,

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { readBytes, readJson, writeAtomically } from '../../lib/files.ts'
+import { makeFolder, readBytes, readJson, writeAtomically } from '../../lib/files.ts'
 
 t.setTimeout(0)
 
@@ -20,6 +20,9 @@ t.test('writing', async (t) => {
   await t.rejects(writeAtomically(join(folder, 'link'), 'x'), { code: 'ERR_GK_FILE_EXISTS' })
   await writeAtomically(join(folder, 'link'), 'x', { force: true })
   t.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'untouched', 'a link is replaced, not followed')
+
+  await t.rejects(writeAtomically('/dev/null', 'x', { force: true }), { code: 'ERR_GK_FILE', message: /regular file/ })
+  await t.rejects(writeAtomically(folder, 'x', { force: true }), { code: 'ERR_GK_FILE', message: /regular file/ })
 
   const racers = await Promise.allSettled(
     Array.from({ length: 8 }, (_, i) => writeAtomically(join(folder, 'race'), `${i}`)),
@@ -48,4 +51,14 @@ t.test('reading', async (t) => {
     t.notMatch(String(refusal), 'secret')
   }
   t.notOk(existsSync(join(folder, 'none')))
+})
+
+t.test('folders', async (t) => {
+  const folder = t.testdir({ file: 'a file' })
+  await makeFolder(join(folder, 'a', 'b', 'c'))
+  await makeFolder(join(folder, 'a', 'b', 'c'))
+  t.ok(statSync(join(folder, 'a', 'b', 'c')).isDirectory())
+  for (const path of [join(folder, 'file'), join(folder, 'file', 'x'), '/proc/gonka/x', '/dev/null/x']) {
+    await t.rejects(makeFolder(path), { code: 'ERR_GK_FILE', message: new RegExp(`cannot make ${path}: `) })
+  }
 })
