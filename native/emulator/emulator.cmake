@@ -41,4 +41,5 @@ if(GONKA_TESTS)
   endforeach()
 
   include(test/native/cuda/planted/planted.cmake)
+  include(native/emulator/ptx/ptx.cmake)
 endif()

@@ -20,6 +20,11 @@ uint32_t &emulated_multiprocessors() {
   return n;
 }
 
+translation_finder &emulated_translation() {
+  static translation_finder finder = nullptr;
+  return finder;
+}
+
 namespace {
 uint64_t g_launches = 0;
 }
@@ -111,7 +116,7 @@ ptx::tensor_map make_tensor_map(const tensor_request &r) {
   return map;
 }
 
-void launch_raw(stream *s, const launch_shape &shape, void (*entry)(const void *), const void *argument) {
+void launch_raw(stream *s, const launch_shape &shape, const kernel_call &kernel) {
   const capability &can = k_devices[s->device].can;
   if (shape.shared_bytes > can.shared_bytes_per_block)
     throw device_error(GK_DEVICE_ERROR, 1,
@@ -122,6 +127,13 @@ void launch_raw(stream *s, const launch_shape &shape, void (*entry)(const void *
   how.compute_capability = can.compute_capability;
   const emulator::launch_config config{
       {shape.grid_x, shape.grid_y, shape.grid_z}, {shape.threads, 1, 1}, shape.shared_bytes, shape.cluster};
+  void (*entry)(const void *) = kernel.entry;
+  const void *argument = kernel.call;
+  if (emulator::emulated_translation() != nullptr) {
+    entry = emulator::emulated_translation()(
+        {kernel.function, kernel.argument_bytes, shape.threads, can.compute_capability});
+    argument = kernel.argument;
+  }
   ++emulator::g_launches;
   const emulator::finding found =
       emulator::launch(config, how, how.count ? &emulator::emulated_counters() : nullptr, entry, argument);

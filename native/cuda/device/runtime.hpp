@@ -98,18 +98,25 @@ void launch(stream *s, void (*kernel)(Arguments), const launch_shape &shape, con
   launch_raw(s, reinterpret_cast<const void *>(kernel), shape, list);
 }
 #else
-void launch_raw(stream *s, const launch_shape &shape, void (*entry)(const void *), const void *argument);
+// entry(call) runs the kernel as the host compiler has it; function and argument say what it is, for other ways to run
+// it.
+struct kernel_call {
+  void (*entry)(const void *call);
+  const void *call;
+  const void *function, *argument;
+  uint64_t argument_bytes;
+};
+void launch_raw(stream *s, const launch_shape &shape, const kernel_call &kernel);
 
 template <class Arguments>
 void launch(stream *s, void (*kernel)(Arguments), const launch_shape &shape, const Arguments &arguments) {
   const std::pair<void (*)(Arguments), const Arguments &> call{kernel, arguments};
-  launch_raw(
-      s, shape,
-      [](const void *p) {
-        const auto &c = *static_cast<const std::pair<void (*)(Arguments), const Arguments &> *>(p);
-        c.first(c.second);
-      },
-      &call);
+  launch_raw(s, shape,
+             {[](const void *p) {
+                const auto &c = *static_cast<const std::pair<void (*)(Arguments), const Arguments &> *>(p);
+                c.first(c.second);
+              },
+              &call, reinterpret_cast<const void *>(kernel), &arguments, sizeof arguments});
 }
 #endif
 
