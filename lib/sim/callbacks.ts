@@ -41,7 +41,9 @@ export interface CallbackParts {
   readonly scheme: Scheme
   readonly fault: HostFault
   readonly nodeCount: number
-  /** A verdict on a participant; undefined weight never comes. */
+  /** A batch was taken. */
+  readonly onTaken: (artifacts: number) => void
+  /** A verdict on a participant. */
   readonly onVerdict: (height: number, publicKey: string, weight: bigint, shown: string) => void
 }
 
@@ -99,6 +101,7 @@ export function createCallbacks(parts: CallbackParts): Callbacks {
       return refused(height, problem.status, problem.error)
     }
     report.batches++
+    parts.onTaken(nonces.length)
     if (scheme.kind === 'v1') {
       const { dist } = body as { dist: number[] }
       let known = v1Stores.get(height)

@@ -47,6 +47,8 @@ export interface HostParts {
   readonly commitEveryBlocks: number
   readonly hosts: () => readonly NetworkNode[]
   readonly onTrouble: (host: string, what: string) => void
+  /** A host took a batch of artifacts. */
+  readonly onTaken: (host: string, artifacts: number) => void
 }
 
 const skewMs = 360_000
@@ -63,6 +65,7 @@ export async function startNetworkNode(parts: HostParts): Promise<NetworkNode> {
   const callbacks = createCallbacks({
     ...{ chain, scheme, fault },
     nodeCount: nodes.length,
+    onTaken: (artifacts) => parts.onTaken(parts.name, artifacts),
     onVerdict: (...verdict) => validator.onVerdict(...verdict),
   })
   const transactions = createTransactions({

@@ -95,6 +95,8 @@ export async function runSimulation(options: SimOptions, io: SimIo): Promise<Sim
   const mlNodes: MlNode[] = []
   const hosts: NetworkNode[] = []
   const troubles: string[] = []
+  const began = performance.now()
+  let firstTaken = false
   try {
     for (const [h, fault] of options.hosts.entries()) {
       const own: MlNode[] = []
@@ -124,6 +126,12 @@ export async function runSimulation(options: SimOptions, io: SimIo): Promise<Sim
           sampleSize: options.sampleSize,
           commitEveryBlocks: Math.max(1, Math.round(5000 / 5410)),
           hosts: () => hosts,
+          onTaken(host, artifacts) {
+            if (firstTaken) return
+            firstTaken = true
+            const seconds = ((performance.now() - began) / 1000).toFixed(1)
+            io.progress(`${host} took the first ${artifacts} artifacts, ${seconds} s after the start`)
+          },
           onTrouble(host, what) {
             troubles.push(`height ${chain.height()} ${host}: ${what}`)
             if (troubles.length > 500) troubles.shift()

@@ -4,6 +4,7 @@
   const byId = (id) => document.getElementById(id)
   const number = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
   const show = (value) => (value === null || value === undefined ? '–' : number.format(value))
+  const time = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
   const series = { at: [], rate: [], waiting: [], delivered: [] }
   const charts = {}
   let token = sessionStorage.getItem('token') || ''
@@ -23,8 +24,19 @@
       legend: { show: false },
       cursor: { y: false },
       scales: { y: { range: (_chart, _min, max) => [0, Math.max(1, max * 1.1)] } },
-      axes: [axis, { ...axis, size: 64, values: (_chart, values) => values.map((v) => number.format(v)) }],
-      series: [{}, { label, stroke: colour('--accent'), width: 2, fill: `${colour('--accent')}22` }],
+      axes: [
+        { ...axis, space: 90, values: (_chart, at) => at.map((seconds) => time.format(seconds * 1000)) },
+        {
+          ...axis,
+          size: 64,
+          incrs: [1, 2, 5, 10, 20, 50, 1e2, 2e2, 5e2, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6],
+          values: (_chart, values) => values.map((v) => number.format(v)),
+        },
+      ],
+      series: [
+        {},
+        { label, stroke: colour('--accent'), width: 2, points: { show: false }, fill: `${colour('--accent')}22` },
+      ],
     }
     return new uPlot(options, [[], []], box)
   }
@@ -46,6 +58,12 @@
     const seconds = Math.max(0, Math.round(left / 1000))
     const word = stage.generating ? 'generating' : 'stopped'
     return `${word}, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left`
+  }
+
+  /** What was given up, and why. */
+  function dropped(stage) {
+    const why = Object.keys(stage.dropped_by)
+    return stage.dropped > 0 ? `${show(stage.dropped)} (${why.join('; ')})` : '0'
   }
 
   function row(cells) {
@@ -100,15 +118,7 @@
         : data.stages
             .slice(0, 10)
             .map((s) =>
-              row([
-                s.height,
-                s.model,
-                clock(s),
-                show(s.generated),
-                show(s.acknowledged),
-                show(s.waiting),
-                show(s.dropped),
-              ]),
+              row([s.height, s.model, clock(s), show(s.generated), show(s.acknowledged), show(s.waiting), dropped(s)]),
             )),
     )
     byId('devices').textContent = data.devices.length
@@ -121,7 +131,7 @@
       : data.engines.join(', ')
     byId('footer').textContent =
       `version ${data.version} · memory ${show(data.resident_mb)} MB · event loop p99 ${show(data.event_loop_delay_p99_ms)} ms · ` +
-      `updated ${new Date(data.at).toLocaleTimeString()}`
+      `updated ${time.format(data.at)}`
   }
 
   function lost(text) {

@@ -93,6 +93,7 @@ export async function openStore(database: Database, options: StoreOptions = {}):
   let wake: (() => void) | undefined
   /** The database is being opened anew; who reads waits for it. */
   let reopening: Promise<void> | undefined
+  let isOpen = true
   /** Wake those who wait for a flush or for its failure. */
   const impatient = new Set<() => void>()
 
@@ -135,6 +136,26 @@ export async function openStore(database: Database, options: StoreOptions = {}):
     }
   }
 
+  const pause = () =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, options.retryMs ?? 500)
+      wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+
+  const reopen = async (): Promise<void> => {
+    await database.close().catch(() => undefined)
+    try {
+      await database.open()
+      isOpen = true
+    } catch (failure) {
+      isOpen = false
+      error = messageOf(failure)
+    }
+  }
+
   const run = async () => {
     while (waiting.length > 0) {
       const resolved = waiting
@@ -145,20 +166,12 @@ export async function openStore(database: Database, options: StoreOptions = {}):
       }
       waiting = [...resolved, ...waiting]
       if (closing) break
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, options.retryMs ?? 500)
-        wake = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-      // A database that met a write error stays refusing until it is opened anew.
-      reopening = database
-        .close()
-        .catch(() => undefined)
-        .then(() => database.open())
-        .catch(() => undefined)
-      await reopening
+      // A database that met a write error stays refusing until it is opened anew, which a full disk may refuse as well.
+      do {
+        await pause()
+        reopening = reopen()
+        await reopening
+      } while (!isOpen && !closing)
       reopening = undefined
     }
     loop = undefined
