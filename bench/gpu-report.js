@@ -43,14 +43,14 @@ function report(from) {
     const theirs = typeof peer?.rate === 'number' ? peer.rate : null
     return { ...figure, cublas_rate: theirs, of_cublas: theirs && figure.rate ? figure.rate / theirs : null }
   })
-  const device = devices?.devices?.find(({ id }) => id === bench?.device) ?? null
+  const device = devices?.devices?.find(({ id }) => id === bench?.devices[0]?.id) ?? null
   const document = { made: new Date().toISOString(), device, figures, poc_v1: poc, conformance }
   writeFileSync(join(from, 'report.json'), `${JSON.stringify(document, null, 1)}\n`)
 
   const line = (...cells) => process.stdout.write(`| ${cells.join(' | ')} |\n`)
   const sensors = device?.telemetry
   process.stdout.write(
-    `${bench?.device_name ?? 'no device'}${device ? `, driver ${sensors?.driver ?? device.driver}` : ''}, ${document.made.slice(0, 10)}\n\n`,
+    `${bench?.devices[0]?.name ?? 'no device'}${device ? `, driver ${sensors?.driver ?? device.driver}` : ''}, ${document.made.slice(0, 10)}\n\n`,
   )
   line('case', 'rate', 'spread', 'cuBLAS', 'of cuBLAS', 'implementation')
   line('---', '---', '---', '---', '---', '---')

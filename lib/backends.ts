@@ -183,3 +183,28 @@ function causeOfAbsence(name: string, reports: readonly BackendReport[]): string
   }
   return own.length > 0 ? '' : `: no backend is called ${JSON.stringify(name)}; --backend names a library`
 }
+
+/**
+ * Opens device 0 of a library under a name of its own, which begins with alias, so that another build of a loaded backend -
+ * the CPU's, say - can be held beside it. The library is exercised in a child process first. Throws ERR_GK_BACKEND if it
+ * cannot serve.
+ */
+export async function openAlias(
+  native: NativeApi,
+  path: string,
+  alias: string,
+  choice: Pick<DeviceChoice, 'threads' | 'onNotice' | 'signal'> = {},
+): Promise<NativeDevice> {
+  const { threads, onNotice, signal } = choice
+  const { error } = await probeBackend(path, signal ? { signal } : {})
+  if (error !== '') throw new GonkaError('ERR_GK_BACKEND', error)
+  // A name that another file has got already is no longer free; the same file keeps the one it has.
+  const taken = native.backends().filter(({ name }) => name.startsWith(alias)).length
+  const report = native.loadBackend(path, taken === 0 ? alias : `${alias}-${taken + 1}`)
+  if (report.error !== null) throw new GonkaError('ERR_GK_BACKEND', report.error)
+  return native.openDevice({
+    device: `${report.name}:0`,
+    ...(threads === undefined ? {} : { threads }),
+    ...(onNotice === undefined ? {} : { onNotice }),
+  })
+}

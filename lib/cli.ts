@@ -51,6 +51,18 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/bench.ts'),
   },
   {
+    name: 'compare',
+    summary: 'two results of bench: what became faster, slower, stayed the same, or cannot be told',
+    example: 'gonka-miner compare before.json after.json --threshold 2%',
+    load: () => import('./commands/compare.ts'),
+  },
+  {
+    name: 'report',
+    summary: 'results of bench as one HTML file: roofline, bars, history',
+    example: 'gonka-miner report result.json --out report.html',
+    load: () => import('./commands/report.ts'),
+  },
+  {
     name: 'poc',
     summary: 'compute or validate one PoC round by hand',
     example: 'gonka-miner poc v1 --block-hash 9F2C --public-key 02a1 --nonces 0-63 --json',

@@ -15,7 +15,10 @@ import { loadNative } from './native.ts'
 import type { DeviceReport, NativeDevice, TinyModelFiles, TinyModelRequest } from './native-api.ts'
 import { type ProveV2Options, proveV2 as proveV2With } from './proof/prove-v2.ts'
 
-export { type BenchCase, type BenchFigure, type BenchOptions, bench, benchCases } from './bench/bench.ts'
+export { type AgainstOptions, benchAgainst } from './bench/against.ts'
+export { type BenchFigure, type BenchOptions, type BenchReport, bench } from './bench/bench.ts'
+export type { BenchCase } from './bench/case.ts'
+export { type ComparisonReport, compareResults } from './bench/compare.ts'
 export {
   type EnergyMeter,
   type EnergyReading,
@@ -24,6 +27,9 @@ export {
   type NoEnergyMeter,
   openEnergyMeter,
 } from './bench/energy.ts'
+export { reportPage, reportPicture } from './bench/report/page.ts'
+export { type ResultFile, readResultFile, toResultFile } from './bench/result-file.ts'
+export { loadSuite, suiteNames } from './bench/suite.ts'
 export { type Key, type KeyOrigin, keyOf, readKeyFile, writeKeyFile } from './chain/key-file.ts'
 export {
   addressOf,

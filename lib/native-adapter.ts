@@ -6,8 +6,11 @@ import { basename } from 'node:path'
 import { type ErrorCode, errorCodes, GonkaError, messageOf, throwIfAborted } from './errors.ts'
 import type {
   BackendReport,
-  BenchRequest,
-  BenchResult,
+  BenchLimits,
+  BenchOpenRequest,
+  BenchPairs,
+  BenchSession,
+  BenchWarmUp,
   CheckResult,
   CheckSummary,
   ConformanceRequest,
@@ -45,8 +48,8 @@ interface RawDevice {
   backend(): BackendReport
   selftest(op: OpName | undefined, onResult: (result: CheckResult) => void): RawTask<CheckSummary>
   conformance(request: ConformanceRequest, onResult: (result: CheckResult) => void): RawTask<CheckSummary>
-  bench(request: BenchRequest): RawTask<BenchResult>
-  cpuPeak(): RawTask<CpuPeak>
+  benchOpen(request: BenchOpenRequest): RawTask<RawBenchSession>
+  cpuPeak(request: { readonly brief: boolean }): RawTask<CpuPeak>
   pocV1Open(request: PocV1OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV1Session>
   pocV2Open(request: PocV2OpenRequest, onProgress?: (fraction: number, step: string) => void): RawTask<RawPocV2Session>
   matmulPow(request: MatmulPowRunRequest, onShares: OnShares): RawTask<MatmulPowStats>
@@ -74,13 +77,20 @@ interface RawPocV2Session extends Omit<PocV2Session, 'run' | 'close'> {
   close(): RawTask<void>
 }
 
+interface RawBenchSession extends Omit<BenchSession, 'warm' | 'run' | 'runPairs' | 'close'> {
+  warm(request: { readonly seconds: number }): RawTask<BenchWarmUp>
+  run(limits: BenchLimits): RawTask<Float64Array>
+  runPairs(other: RawBenchSession, limits: BenchLimits & { readonly seed: number }): RawTask<BenchPairs>
+  close(): RawTask<void>
+}
+
 /** What the .node file exports. */
 export interface RawAddon
   extends Omit<NativeApi, 'loadBackend' | 'openDevice' | 'devices' | 'modelDigest' | 'makeTinyModel'> {
   modelDigest(directory: string, onProgress?: (fraction: number, step: string) => void): RawTask<string>
   makeTinyModel(request: TinyModelRequest): RawTask<TinyModelFiles>
   devices(): RawTask<readonly DeviceReport[]>
-  loadBackend(path: string): BackendReport
+  loadBackend(path: string, alias?: string): BackendReport
   openDevice(request: OpenDeviceRequest, onNotice?: (sentence: string) => void): RawTask<RawDevice>
 }
 
@@ -189,10 +199,45 @@ function adaptPocV2Session(raw: RawPocV2Session, forget: (session: PocV2Session)
   return session
 }
 
+/** The addon's object behind a session, for calls that take two. */
+const rawBenchSessions = new WeakMap<BenchSession, RawBenchSession>()
+
+function adaptBenchSession(raw: RawBenchSession, forget: (session: BenchSession) => void): BenchSession {
+  const pending = new Pending()
+  let closing: Promise<void> | undefined
+  const { implementation, operations, unit, bytes, operandBytes } = raw
+  const session: BenchSession = {
+    implementation,
+    operations,
+    unit,
+    bytes,
+    operandBytes,
+    warm: (seconds, signal) => pending.run(() => raw.warm({ seconds }), signal),
+    run: (limits, signal) => pending.run(() => raw.run(limits), signal),
+    runPairs: (other, limits, signal) =>
+      pending.run(() => raw.runPairs(rawBenchSessions.get(other) as RawBenchSession, limits), signal),
+    close() {
+      closing ??= pending.cancelAll().then(async () => {
+        forget(session)
+        await follow(() => raw.close(), undefined)
+      })
+      return closing
+    },
+  }
+  rawBenchSessions.set(session, raw)
+  return session
+}
+
 function adaptDevice(raw: RawDevice): NativeDevice {
   const pending = new Pending()
-  const sessions = new Set<PocV1Session | PocV2Session>()
+  const sessions = new Set<PocV1Session | PocV2Session | BenchSession>()
   let closing: Promise<void> | undefined
+  const benchOpen: NativeDevice['benchOpen'] = async (request, signal) => {
+    const opened = await pending.run(() => raw.benchOpen(request), signal)
+    const session = adaptBenchSession(opened, (closed) => sessions.delete(closed))
+    sessions.add(session)
+    return session
+  }
   return {
     id: raw.id,
     report: () => pending.run(() => raw.report(), undefined),
@@ -201,8 +246,19 @@ function adaptDevice(raw: RawDevice): NativeDevice {
     },
     selftest: (op, onResult, signal) => pending.run(() => raw.selftest(op, onResult), signal),
     conformance: (request, onResult, signal) => pending.run(() => raw.conformance(request, onResult), signal),
-    bench: (request, signal) => pending.run(() => raw.bench(request), signal),
-    cpuPeak: (signal) => pending.run(() => raw.cpuPeak(), signal),
+    async bench({ samples, seconds, ...request }, signal) {
+      const session = await benchOpen(request, signal)
+      try {
+        await session.warm(seconds / 2, signal)
+        const samplesNs = await session.run({ samples, seconds, cold: false }, signal)
+        const { implementation, operations, unit, bytes } = session
+        return { samplesNs, implementation, operations, unit, bytes }
+      } finally {
+        await session.close()
+      }
+    },
+    benchOpen,
+    cpuPeak: (request, signal) => pending.run(() => raw.cpuPeak(request), signal),
     async pocV1Open(request, onProgress, signal) {
       const opened = await pending.run(() => raw.pocV1Open(request, onProgress), signal)
       const session = adaptSession(opened, (closed) => sessions.delete(closed))
@@ -237,9 +293,9 @@ export function adaptAddon(raw: RawAddon): NativeApi {
     candidates: () => guarded(() => raw.candidates()),
     probe: (path) => guarded(() => raw.probe(path)),
     backends: () => [...guarded(() => raw.backends()), ...failures],
-    loadBackend(path) {
+    loadBackend(path, alias) {
       try {
-        return raw.loadBackend(path)
+        return raw.loadBackend(path, alias)
       } catch (error) {
         const failed = {
           name: basename(path).replace(/\.[^.]*$/, ''),
@@ -254,6 +310,8 @@ export function adaptAddon(raw: RawAddon): NativeApi {
         return failed
       }
     },
+    allowedCpus: () => guarded(() => raw.allowedCpus()),
+    pinProcess: (cpus) => guarded(() => raw.pinProcess(cpus)),
     devices: () => follow(() => raw.devices(), undefined),
     modelDigest: (directory, onProgress, signal) => follow(() => raw.modelDigest(directory, onProgress), signal),
     makeTinyModel: (request) => follow(() => raw.makeTinyModel(request), undefined),

@@ -183,6 +183,14 @@ export type BenchProblem =
       readonly causal: boolean
       readonly type: DtypeName
     }
+  /** One nonce under a target that no ticket meets: operands, products, folds and tickets. */
+  | {
+      readonly op: 'matmul_pow'
+      readonly profile: 'i8' | 'i4'
+      readonly m: number
+      readonly n: number
+      readonly k: number
+    }
   | { readonly op: 'sha256_search'; readonly nonces: number }
   | {
       readonly op: 'normal_fill'
@@ -191,35 +199,86 @@ export type BenchProblem =
       readonly columns: number
       readonly outType: DtypeName
     }
-  /** One nonce under a target that no ticket meets: operands, products, folds and tickets, no shares. */
   | {
-      readonly op: 'matmul_pow'
-      readonly profile: 'i8' | 'i4'
-      readonly m: number
-      readonly n: number
-      readonly k: number
+      readonly op: 'rms_norm' | 'silu_mul' | 'householder'
+      readonly rows: number
+      readonly columns: number
+      readonly type: DtypeName
+    }
+  /** Rows as they lie, converted from one format to the other. */
+  | {
+      readonly op: 'gather'
+      readonly rows: number
+      readonly columns: number
+      readonly type: DtypeName
+      readonly outType: DtypeName
     }
 
-export interface BenchRequest {
+export interface BenchOpenRequest {
   readonly problem: BenchProblem
   /** The backend's best if absent. */
   readonly implementation?: string
-  /** Timed calls; sampling also ends after `seconds`, whichever comes first, but never with fewer than 3 samples. */
+}
+
+export interface BenchRequest extends BenchOpenRequest {
   readonly samples: number
   readonly seconds: number
 }
 
-export interface BenchResult {
+export interface BenchResult extends Pick<BenchSession, 'implementation' | 'operations' | 'unit' | 'bytes'> {
   /** Wall time of each timed call, nanoseconds, in order. */
   readonly samplesNs: Float64Array
-  /** Of one call. flops counts a multiply-accumulate as 2; bytes is what a call must at least read and write. */
-  readonly flops: number
-  readonly bytes: number
-  /** Hashes, random values: what `unit` names; 0 and "" for ops that are counted in flops. */
-  readonly items: number
-  readonly unit: string
-  /** That ran. "cpu:<name>" if the op fell back to the host. */
+}
+
+/** What ends a series of timed calls, whichever comes first; at least one call is made, or two pairs. */
+export interface BenchLimits {
+  /** Timed calls or pairs of calls. */
+  readonly samples: number
+  readonly seconds: number
+  /** Other data is put into the caches before every call. */
+  readonly cold: boolean
+}
+
+export interface BenchWarmUp {
+  readonly calls: number
+  readonly seconds: number
+  /** Medians of the last three windows lie within 2 % of each other; false: they did not within the time. */
+  readonly stable: boolean
+}
+
+/** Calls of two sessions in turn. */
+export interface BenchPairs {
+  /** Wall time of each call of pair i, nanoseconds. Pairs 2i and 2i + 1 have opposite order. */
+  readonly ownNs: Float64Array
+  readonly otherNs: Float64Array
+  /** 1 where the other was called first in pair i. */
+  readonly otherFirst: Uint8Array
+}
+
+/** A problem with its operands on a device, ready to be timed. Calls of one session queue behind each other. */
+export interface BenchSession {
+  /** That runs. "cpu:<name>" if the op falls back to the host. */
   readonly implementation: string
+  /** Of one call, counted in `unit`; a multiply-accumulate counts as 2. */
+  readonly operations: number
+  /** "flop", "op" (of integers), "hash" or "value". */
+  readonly unit: string
+  /** What a call must at least read and write. */
+  readonly bytes: number
+  /** What the operands take on the device, without packed copies. */
+  readonly operandBytes: number
+  /** Calls the op until its time is steady or `seconds` have passed; at least twice. */
+  warm(seconds: number, signal?: AbortSignal): Promise<BenchWarmUp>
+  /** Wall time of each timed call, nanoseconds, in order. */
+  run(limits: BenchLimits, signal?: AbortSignal): Promise<Float64Array>
+  /** seed (an integer from 0) draws which of the two begins. */
+  runPairs(
+    other: BenchSession,
+    limits: BenchLimits & { readonly seed: number },
+    signal?: AbortSignal,
+  ): Promise<BenchPairs>
+  /** Frees the operands. A call in progress is cancelled first. Closing twice is harmless. */
+  close(): Promise<void>
 }
 
 /** Measured ceilings of this machine's CPU, from register-only loops and a copy; all threads of the device together. */
@@ -229,8 +288,12 @@ export interface CpuPeak {
   /** 0 where the CPU has no such instructions. */
   readonly bf16Gflops: number
   readonly i8Gops: number
+  /** SHA-256 blocks by the SHA instructions, 10^6 per second; 0 likewise. */
+  readonly shaMblocksPerS: number
   /** Read plus written, 10^9 bytes per second. */
   readonly copyGbPerS: number
+  /** Of one processor at work, by a chain of multiplications of known length; 0 where that is not known. */
+  readonly clockGhz: number
 }
 
 /** Parameters of the PoC v1 model under their published names. */
@@ -423,9 +486,15 @@ export interface NativeDevice {
     onResult: (result: CheckResult) => void,
     signal?: AbortSignal,
   ): Promise<CheckSummary>
+  /** One session from begin to end: opened, warmed up for at most half of the seconds, timed, closed. */
   bench(request: BenchRequest, signal?: AbortSignal): Promise<BenchResult>
-  /** Register-only loops of the CPU device; rejects with ERR_GK_UNSUPPORTED on other backends. */
-  cpuPeak(signal?: AbortSignal): Promise<CpuPeak>
+  /** Makes a problem's operands, random, and packs them where asked. */
+  benchOpen(request: BenchOpenRequest, signal?: AbortSignal): Promise<BenchSession>
+  /**
+   * Register-only loops of the CPU device; rejects with ERR_GK_UNSUPPORTED on other backends. Half a second; brief: three
+   * repetitions instead of seven.
+   */
+  cpuPeak(request: { readonly brief: boolean }, signal?: AbortSignal): Promise<CpuPeak>
   /** Builds the model; parallel. onProgress: fraction 0..1 and the step's name, at most some ten times a second. */
   pocV1Open(
     request: PocV1OpenRequest,
@@ -489,9 +558,14 @@ export interface NativeApi {
   backends(): readonly BackendReport[]
   /**
    * Loads a library into this process and adds its devices. A library that crashes takes the process down: exercise it
-   * in a child process first. A library that cannot serve is reported, not thrown. Loading twice is harmless.
+   * in a child process first. A library that cannot serve is reported, not thrown. Loading twice is harmless. alias: the
+   * name that its devices get in place of the library's own, so that two builds of one backend can be held side by side.
    */
-  loadBackend(path: string): BackendReport
+  loadBackend(path: string, alias?: string): BackendReport
+  /** Processors this process may use, ascending. */
+  allowedCpus(): readonly number[]
+  /** Confines all threads of this process to these processors. Throws ERR_GK_INVALID_ARGUMENT if the kernel refuses. */
+  pinProcess(cpus: readonly number[]): void
   /** Of every device; the first time, the known answers of every op are run on each. */
   devices(): Promise<readonly DeviceReport[]>
   /**

@@ -23,10 +23,13 @@ export interface DeviceOptions {
   readonly backend?: readonly string[]
 }
 
+/** What computes unless a command line names something else. */
+export const defaultDevice = 'cpu:0'
+
 /** Options of every command that computes. */
 export function withDeviceOptions(command: Command): Command {
   return command
-    .option('--device <id>', 'device as `gonka-miner devices` names it', 'cpu:0')
+    .option('--device <id>', 'device as `gonka-miner devices` names it', defaultDevice)
     .option('--threads <n>', 'worker threads of a CPU device (default: all)', integer(1, 4096))
     .option('--backend <file>', 'load a backend library first; may be repeated', repeated)
 }
@@ -73,4 +76,29 @@ export function httpUrl(text: string): string {
     throw new InvalidArgumentError('Expected a URL that begins with http:// or https://.')
   }
   return text
+}
+
+/** A parser for a fraction within [min, max], written as 0.02 or 2%. */
+export function fraction(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const match = /^(\d+\.?\d*|\.\d+)(%?)$/.exec(text)
+    const value = match ? Number(match[1]) / (match[2] ? 100 : 1) : Number.NaN
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`Expected a fraction in ${min}..${max}, as 0.02 or 2%.`)
+    return value
+  }
+}
+
+/** Integers from 0, separated by commas; a-b stands for all from a to b. Ascending where ranges are. */
+export function integerList(text: string): readonly number[] {
+  const out: number[] = []
+  for (const part of text.split(',')) {
+    const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(part)
+    const first = Number(match?.[1] ?? Number.NaN)
+    const last = Number(match?.[2] ?? first)
+    if (!(last >= first && last - first < 4096))
+      throw new InvalidArgumentError('Expected integers separated by commas, as 1,16 or 0-3.')
+    for (let value = first; value <= last; value++) out.push(value)
+  }
+  return out
 }

@@ -8,7 +8,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type BenchCase, bench, benchCases } from '../bench/bench.ts'
+import { bench } from '../bench/bench.ts'
+import { figureTable } from '../bench/render.ts'
+import { loadSuite } from '../bench/suite.ts'
 import { keyOf, readKeyFile, writeKeyFile } from '../chain/key-file.ts'
 import { randomPrivateKey } from '../chain/keys.ts'
 import { exitCodes } from '../errors.ts'
@@ -22,7 +24,6 @@ import { verifyProof } from '../proof/verify.ts'
 import { loadParams } from '../protocol/params.ts'
 import { partitionNonces, wholePartition } from '../protocol/partition.ts'
 import { paint, startProgress, threeDigits } from '../terminal.ts'
-import { benchTable } from './bench.ts'
 import { type Define, type DeviceOptions, integer, jsonOption, openDevice, withDeviceOptions } from './command.ts'
 
 interface Options extends DeviceOptions {
@@ -45,11 +46,6 @@ export const define: Define = (command, run) => {
     .action(run(demo))
 }
 
-/** One of each kind: enough to see that the machine is used. */
-const demoCases: readonly BenchCase[] = benchCases.filter(
-  ({ suite }, i) => suite !== 'poc-v1' && benchCases.findIndex((other) => other.suite === suite) === i,
-)
-
 async function demo(io: Io, options: Options): Promise<number> {
   const began = io.now()
   const params = await loadParams(options.params)
@@ -67,8 +63,9 @@ async function demo(io: Io, options: Options): Promise<number> {
     say(`${selftest.passed} passed, ${selftest.failed} failed, ${selftest.skipped} skipped\n`)
 
     title('Bench: a glance')
-    const { figures } = await bench({ device, cases: demoCases, seconds: 0.5, signal: io.signal })
-    say(benchTable(figures))
+    const { cases } = await loadSuite('glance')
+    const { figures } = await bench({ device, cases, method: { seconds: 0.5 }, signal: io.signal })
+    say(figureTable(figures))
 
     title(`PoC v1: ${options.nonces} nonces, ${options.params} parameters`)
     const file = join(folder, 'proof.gkp')

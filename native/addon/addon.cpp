@@ -1,6 +1,7 @@
 // The addon's surface: lib/native.ts is its only user and gives it types. Converts, decides nothing.
 #include <napi.h>
 
+#include "affinity.hpp"
 #include "convert.hpp"
 #include "cpu_peak.hpp"
 #include "plugin.hpp"
@@ -77,11 +78,39 @@ Napi::Value backends(const Napi::CallbackInfo &info) {
   });
 }
 
-// loadBackend(path): the report; throws where the library cannot serve.
+// loadBackend(path, alias?): the report; throws where the library cannot serve.
 Napi::Value load(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
   if (!info[0].IsString()) throw type_error(env, "path", "a string", info[0]);
-  return guarded(env, [&] { return backend_report(env, *load_backend(info[0].As<Napi::String>().Utf8Value())); });
+  const std::string alias = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+  return guarded(env,
+                 [&] { return backend_report(env, *load_backend(info[0].As<Napi::String>().Utf8Value(), alias)); });
+}
+
+// allowedCpus(): processor numbers.
+Napi::Value cpus(const Napi::CallbackInfo &info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Napi::Array out = Napi::Array::New(info.Env());
+    for (const uint32_t cpu : allowed_cpus()) out[out.Length()] = cpu;
+    return out;
+  });
+}
+
+// pinProcess(numbers)
+Napi::Value pin(const Napi::CallbackInfo &info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsArray()) throw type_error(env, "cpus", "an array", info[0]);
+  const auto given = info[0].As<Napi::Array>();
+  std::vector<uint32_t> wanted;
+  for (uint32_t i = 0; i < given.Length(); ++i) {
+    const Napi::Value value = given[i];
+    if (!value.IsNumber()) throw type_error(env, "cpus", "an array of numbers", value);
+    wanted.push_back(value.As<Napi::Number>().Uint32Value());
+  }
+  return guarded(env, [&]() -> Napi::Value {
+    pin_process(wanted);
+    return env.Undefined();
+  });
 }
 
 // probe(path): opens every device of a library and runs gemm's known answers. For a child process.
@@ -158,12 +187,15 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   device_wrap::define(env, exports);
   define_poc_v1(env);
   define_poc_v2(env);
+  define_bench(env);
   exports["statusCodes"] = status_codes(env);
   exports["version"] = Napi::Function::New(env, version);
   exports["cpuFeatures"] = Napi::Function::New(env, feature_names);
   exports["candidates"] = Napi::Function::New(env, candidates);
   exports["backends"] = Napi::Function::New(env, backends);
   exports["loadBackend"] = Napi::Function::New(env, load);
+  exports["allowedCpus"] = Napi::Function::New(env, cpus);
+  exports["pinProcess"] = Napi::Function::New(env, pin);
   exports["probe"] = Napi::Function::New(env, probe_library);
   exports["devices"] = Napi::Function::New(env, devices);
   exports["modelDigest"] = Napi::Function::New(env, start_model_digest);

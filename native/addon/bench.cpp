@@ -1,6 +1,7 @@
-#include <cmath>
+#include <algorithm>
 #include <vector>
 
+#include "bench_problem.hpp"
 #include "convert.hpp"
 #include "timing.hpp"
 #include "wrap.hpp"
@@ -8,182 +9,143 @@
 namespace gonka::addon {
 namespace {
 
-constexpr int64_t k_max_extent = int64_t(1) << 24;
-
-// A problem to time with what its host pointers point into.
-struct bench_problem {
-  gk_op op = GK_OP_GEMM;
-  bool pack_b = false;
-  const char *unit = "";
-  gk_gemm gemm{};
-  gk_attention attention{};
-  gk_sha256_search search{};
-  gk_normal_fill fill{};
-  gk_matmul_pow pow{};
-  std::vector<int64_t> cu_q, cu_k;
-  std::vector<gk_sha256_hit> hits;
-  std::vector<uint32_t> seeds32;
-  std::vector<uint64_t> seeds64;
-
-  void *problem() {
-    switch (op) {
-      case GK_OP_ATTENTION:
-        return &attention;
-      case GK_OP_SHA256_SEARCH:
-        return &search;
-      case GK_OP_NORMAL_FILL:
-        return &fill;
-      case GK_OP_MATMUL_POW:
-        return &pow;
-      default:
-        return &gemm;
-    }
-  }
+// A prepared problem on a device. The device outlives its operands, the problem what the op's pointers point into.
+struct prepared {
+  std::shared_ptr<open_device> device;
+  std::shared_ptr<bench_problem> problem;
+  std::unique_ptr<timed_op> op;
 };
 
-uint32_t get_dtype(const Napi::Object &from, const char *field) {
-  const std::string name = get_string(from, field);
-  const uint32_t dtype = dtype_from_name(name);
-  if (dtype == 0)
-    throw make_error(from.Env(), GK_INVALID_ARGUMENT, std::string(field) + ": unknown number format '" + name + "'");
-  return dtype;
+timing_limits to_limits(const Napi::Object &request) {
+  timing_limits limits;
+  limits.samples = uint32_t(get_integer(request, "samples", 1, 10'000'000));
+  limits.seconds = get_number(request, "seconds");
+  limits.cold = get_bool(request, "cold");
+  return limits;
 }
 
-void read_gemm(const Napi::Object &from, bench_problem &out) {
-  gk_gemm &p = out.gemm;
-  p.struct_size = sizeof p;
-  p.m = get_integer(from, "m", 1, k_max_extent);
-  p.n = p.ldc = p.ldd = get_integer(from, "n", 1, k_max_extent);
-  p.k = p.lda = p.ldb = get_integer(from, "k", 1, k_max_extent);
-  p.a_type = get_dtype(from, "aType");
-  p.b_type = get_dtype(from, "bType");
-  p.d_type = get_dtype(from, "dType");
-  p.alpha = 1;
-  out.pack_b = get_bool(from, "packed");
-}
-
-void read_attention(const Napi::Object &from, bench_problem &out) {
-  gk_attention &p = out.attention;
-  p.struct_size = sizeof p;
-  const int64_t batch = get_integer(from, "batch", 1, 65536);
-  const int64_t q = get_integer(from, "seqlenQ", 1, k_max_extent), k = get_integer(from, "seqlenK", 1, k_max_extent);
-  p.num_heads = int32_t(get_integer(from, "numHeads", 1, 4096));
-  p.num_heads_kv = int32_t(get_integer(from, "numHeadsKv", 1, 4096));
-  p.head_dim = int32_t(get_integer(from, "headDim", 1, 256));
-  p.causal = get_bool(from, "causal") ? 1 : 0;
-  p.qkv_type = p.o_type = get_dtype(from, "type");
-  p.batch = uint32_t(batch);
-  p.softmax_scale = 1.f / std::sqrt(float(p.head_dim));
-  for (int64_t b = 0; b <= batch; ++b) {
-    out.cu_q.push_back(b * q);
-    out.cu_k.push_back(b * k);
-  }
-  p.cu_seqlens_q = out.cu_q.data();
-  p.cu_seqlens_k = out.cu_k.data();
-  p.q_token_stride = p.o_token_stride = int64_t(p.num_heads) * p.head_dim;
-  p.k_token_stride = p.v_token_stride = int64_t(p.num_heads_kv) * p.head_dim;
-  p.q_head_stride = p.k_head_stride = p.v_head_stride = p.o_head_stride = p.head_dim;
-}
-
-void read_search(const Napi::Object &from, bench_problem &out) {
-  gk_sha256_search &p = out.search;
-  p.struct_size = sizeof p;
-  p.nonce_count = uint64_t(get_integer(from, "nonces", 1, int64_t(1) << 32));
-  for (int i = 0; i < 80; ++i) p.header[i] = uint8_t(i);
-  out.hits.resize(16);  // target 0: nothing is found, everything is searched
-  p.hits = out.hits.data();
-  p.hits_capacity = uint32_t(out.hits.size());
-  out.unit = "hash";
-}
-
-void read_fill(const Napi::Object &from, bench_problem &out) {
-  gk_normal_fill &p = out.fill;
-  p.struct_size = sizeof p;
-  p.rows = get_integer(from, "rows", 1, k_max_extent);
-  p.columns = p.ldo = get_integer(from, "columns", 1, int64_t(1) << 31);
-  p.out_type = get_dtype(from, "outType");
-  p.segments = 1;
-  p.sigma = 1;
-  const std::string generator = get_string(from, "generator");
-  if (generator == "murmur3") {
-    p.generator = GK_NORMAL_MURMUR3;
-    for (int64_t r = 0; r < p.rows; ++r) out.seeds32.push_back(uint32_t(r * 2654435761u));
-    p.seeds_u32 = out.seeds32.data();
-  } else if (generator == "pcg64") {
-    p.generator = GK_NORMAL_PCG64;
-    for (int64_t r = 0; r < p.rows; ++r)
-      for (uint64_t word : {uint64_t(r), uint64_t(0x9e3779b97f4a7c15), uint64_t(r) * 3, uint64_t(r) * 2 + 1})
-        out.seeds64.push_back(word);
-    p.seeds_u64 = out.seeds64.data();
-  } else {
-    throw make_error(from.Env(), GK_INVALID_ARGUMENT, "generator: expected murmur3 or pcg64, got '" + generator + "'");
-  }
-  out.unit = "value";
-}
-
-void read_matmul_pow(const Napi::Object &from, bench_problem &out) {
-  gk_matmul_pow &p = out.pow;
-  p.struct_size = sizeof p;
-  const std::string profile = get_string(from, "profile");
-  if (profile != "i8" && profile != "i4")
-    throw make_error(from.Env(), GK_INVALID_ARGUMENT, "profile: expected i8 or i4, got '" + profile + "'");
-  p.profile = profile == "i8" ? GK_POW_I8 : GK_POW_I4;
-  p.m = uint32_t(get_integer(from, "m", 1, k_max_extent));
-  p.n = uint32_t(get_integer(from, "n", 1, k_max_extent));
-  p.k = uint32_t(get_integer(from, "k", 1, k_max_extent));
-  for (int i = 0; i < 32; ++i) p.nonce_seed[i] = uint8_t(i);  // target 0: every tile has its ticket, none wins
-}
-
-std::shared_ptr<bench_problem> to_problem(const Napi::Object &from) {
-  auto out = std::make_shared<bench_problem>();
-  const std::string op = get_string(from, "op");
-  if (op == "gemm") {
-    read_gemm(from, *out);
-  } else if (op == "attention") {
-    out->op = GK_OP_ATTENTION;
-    read_attention(from, *out);
-  } else if (op == "sha256_search") {
-    out->op = GK_OP_SHA256_SEARCH;
-    read_search(from, *out);
-  } else if (op == "normal_fill") {
-    out->op = GK_OP_NORMAL_FILL;
-    read_fill(from, *out);
-  } else if (op == "matmul_pow") {
-    out->op = GK_OP_MATMUL_POW;
-    read_matmul_pow(from, *out);
-  } else {
-    throw make_error(from.Env(), GK_INVALID_ARGUMENT,
-                     "op: expected gemm, attention, sha256_search, normal_fill or matmul_pow, got '" + op + "'");
-  }
+Napi::Float64Array to_array(Napi::Env env, const std::vector<double> &values) {
+  Napi::Float64Array out = Napi::Float64Array::New(env, values.size());
+  std::ranges::copy(values, out.Data());
   return out;
 }
 
+class bench_wrap : public Napi::ObjectWrap<bench_wrap> {
+ public:
+  explicit bench_wrap(const Napi::CallbackInfo &info) : Napi::ObjectWrap<bench_wrap>(info) {
+    if (info.Length() != 1 || !info[0].IsExternal())
+      throw type_error(info.Env(), "BenchSession", "to be made by benchOpen", info[0]);
+    prepared_ = *info[0].As<Napi::External<std::shared_ptr<prepared>>>().Data();
+    const timed_op &op = *prepared_->op;
+    Napi::Object self = info.This().As<Napi::Object>();
+    self["implementation"] = op.implementation();
+    self["operations"] = op.one_call().operations;
+    self["unit"] = integers() ? "op" : find_op(prepared_->problem->op)->operation_unit;
+    self["bytes"] = op.one_call().bytes;
+    self["operandBytes"] = double(op.operand_bytes());
+  }
+
+  // warm({ seconds }) -> { promise, cancel }
+  Napi::Value warm(const Napi::CallbackInfo &info) {
+    const double seconds = get_number(to_object(info[0], "warm"), "seconds");
+    return start_task(info.Env(), "gonka.bench.warm", [p = open(info.Env()), seconds](task_context &ctx) -> js_result {
+      const device_turn turn(*p->device, ctx);
+      const warm_up done = gonka::warm(*p->op, seconds, ctx.cancelled());
+      return [done](Napi::Env env) -> Napi::Value {
+        Napi::Object out = Napi::Object::New(env);
+        out["calls"] = done.calls;
+        out["seconds"] = done.seconds;
+        out["stable"] = done.stable;
+        return out;
+      };
+    });
+  }
+
+  // run({ samples, seconds, cold }) -> { promise, cancel }
+  Napi::Value run(const Napi::CallbackInfo &info) {
+    const timing_limits limits = to_limits(to_object(info[0], "run"));
+    return start_task(info.Env(), "gonka.bench.run", [p = open(info.Env()), limits](task_context &ctx) -> js_result {
+      const device_turn turn(*p->device, ctx);
+      return [samples = time_calls(*p->op, limits, ctx.cancelled())](Napi::Env env) -> Napi::Value {
+        return to_array(env, samples);
+      };
+    });
+  }
+
+  // runPairs(other, { samples, seconds, cold, seed }) -> { promise, cancel }
+  Napi::Value run_pairs(const Napi::CallbackInfo &info) {
+    const Napi::Env env = info.Env();
+    const Napi::FunctionReference &own_class = env.GetInstanceData<environment>()->bench_class;
+    if (!info[0].IsObject() || !info[0].As<Napi::Object>().InstanceOf(own_class.Value()))
+      throw type_error(env, "other", "a session of benchOpen", info[0]);
+    const auto a = open(env), b = Unwrap(info[0].As<Napi::Object>())->open(env);
+    if (a == b) throw make_error(env, GK_INVALID_ARGUMENT, "runPairs: expected two sessions, got one twice");
+    const Napi::Object request = to_object(info[1], "runPairs");
+    const timing_limits limits = to_limits(request);
+    const auto seed = uint64_t(get_integer(request, "seed", 0, int64_t(1) << 52));
+    return start_task(env, "gonka.bench.pairs", [a, b, limits, seed](task_context &ctx) -> js_result {
+      // In order of address, so that two calls with the sessions the other way round do not wait for each other.
+      const bool one_device = a->device == b->device, in_order = a->device < b->device;
+      const device_turn first(*(in_order ? a : b)->device, ctx);
+      const std::unique_ptr<device_turn> second(one_device ? nullptr
+                                                           : new device_turn(*(in_order ? b : a)->device, ctx));
+      return [times = time_pairs(*a->op, *b->op, limits, seed, ctx.cancelled())](Napi::Env e) -> Napi::Value {
+        Napi::Object out = Napi::Object::New(e);
+        out["ownNs"] = to_array(e, times.a_ns);
+        out["otherNs"] = to_array(e, times.b_ns);
+        Napi::Uint8Array first_of = Napi::Uint8Array::New(e, times.b_first.size());
+        std::ranges::copy(times.b_first, first_of.Data());
+        out["otherFirst"] = first_of;
+        return out;
+      };
+    });
+  }
+
+  // Drops this object's hold, on a thread: gigabytes take a while to give back.
+  Napi::Value close(const Napi::CallbackInfo &info) {
+    return start_task(info.Env(), "gonka.bench.close", [p = std::move(prepared_)](task_context &) -> js_result {
+      return [](Napi::Env e) -> Napi::Value { return e.Undefined(); };
+    });
+  }
+
+ private:
+  std::shared_ptr<prepared> open(Napi::Env env) const {
+    if (prepared_ == nullptr) throw make_error(env, GK_INVALID_ARGUMENT, "the benchmark session is closed");
+    return prepared_;
+  }
+
+  // Gemm is counted in flops by its spec; products of integers are none.
+  bool integers() const {
+    const bench_problem &p = *prepared_->problem;
+    return p.op == GK_OP_GEMM && p.problem.gemm.a_type == GK_I8;
+  }
+
+  std::shared_ptr<prepared> prepared_;
+};
+
 }  // namespace
 
-Napi::Value start_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request) {
-  const auto problem = to_problem(to_object(request.Get("problem"), "problem"));
-  timing_request timing;
-  timing.op = problem->op;
-  timing.problem = problem->problem();
-  timing.pack_b = problem->pack_b;
-  timing.implementation = optional_string(request, "implementation", "");
-  timing.samples = uint32_t(get_integer(request, "samples", 1, 1000000));
-  timing.seconds = get_number(request, "seconds");
-  return start_task(env, "gonka.bench", [device, problem, timing](task_context &ctx) -> js_result {
+void define_bench(Napi::Env env) {
+  using wrap = bench_wrap;
+  env.GetInstanceData<environment>()->bench_class = Napi::Persistent(wrap::DefineClass(
+      env, "BenchSession",
+      {wrap::InstanceMethod("warm", &wrap::warm), wrap::InstanceMethod("run", &wrap::run),
+       wrap::InstanceMethod("runPairs", &wrap::run_pairs), wrap::InstanceMethod("close", &wrap::close)}));
+}
+
+Napi::Value open_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request) {
+  const auto problem = to_bench_problem(to_object(request.Get("problem"), "problem"));
+  const std::string implementation = optional_string(request, "implementation", "");
+  return start_task(env, "gonka.bench.open", [device, problem, implementation](task_context &ctx) -> js_result {
     const device_turn turn(*device, ctx);
-    const timing_result result = time_op(device->handle, timing, ctx.cancelled());
-    const bool counted_in_flops = problem->unit[0] == '\0';
-    return [result, counted_in_flops, unit = problem->unit](Napi::Env e) -> Napi::Value {
-      Napi::Object out = Napi::Object::New(e);
-      Napi::Float64Array samples = Napi::Float64Array::New(e, result.samples_ns.size());
-      std::copy(result.samples_ns.begin(), result.samples_ns.end(), samples.Data());
-      out["samplesNs"] = samples;
-      out["flops"] = counted_in_flops ? result.one_call.operations : 0;
-      out["bytes"] = result.one_call.bytes;
-      out["items"] = counted_in_flops ? 0 : result.one_call.operations;
-      out["unit"] = unit;
-      out["implementation"] = result.implementation;
-      return out;
+    auto made = std::make_shared<prepared>();
+    made->device = device;
+    made->problem = problem;
+    const timed_request wanted{problem->op, &problem->problem, implementation, problem->pack_b};
+    made->op = std::make_unique<timed_op>(device->handle, wanted, ctx.cancelled());
+    return [made = std::move(made)](Napi::Env e) mutable -> Napi::Value {
+      return e.GetInstanceData<environment>()->bench_class.New(
+          {Napi::External<std::shared_ptr<prepared>>::New(e, &made)});
     };
   });
 }

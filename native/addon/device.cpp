@@ -130,7 +130,7 @@ void device_wrap::define(Napi::Env env, Napi::Object) {
       env, "Device",
       {InstanceMethod("report", &device_wrap::report), InstanceMethod("conformance", &device_wrap::conformance),
        InstanceMethod("backend", &device_wrap::backend), InstanceMethod("selftest", &device_wrap::selftest),
-       InstanceMethod("bench", &device_wrap::bench), InstanceMethod("cpuPeak", &device_wrap::cpu_peak),
+       InstanceMethod("benchOpen", &device_wrap::bench_open), InstanceMethod("cpuPeak", &device_wrap::cpu_peak),
        InstanceMethod("pocV1Open", &device_wrap::poc_v1_open), InstanceMethod("pocV2Open", &device_wrap::poc_v2_open),
        InstanceMethod("matmulPow", &device_wrap::matmul_pow), InstanceMethod("telemetry", &device_wrap::telemetry),
        InstanceMethod("fallbacks", &device_wrap::fallbacks), InstanceMethod("close", &device_wrap::close)});
@@ -236,24 +236,28 @@ Napi::Value device_wrap::conformance(const Napi::CallbackInfo &info) {
                     {on_result});
 }
 
-Napi::Value device_wrap::bench(const Napi::CallbackInfo &info) {
-  return start_bench(info.Env(), device_or_throw(info.Env()), to_object(info[0], "bench"));
+Napi::Value device_wrap::bench_open(const Napi::CallbackInfo &info) {
+  return open_bench(info.Env(), device_or_throw(info.Env()), to_object(info[0], "benchOpen"));
 }
 
+// cpuPeak({ brief })
 Napi::Value device_wrap::cpu_peak(const Napi::CallbackInfo &info) {
   auto device = device_or_throw(info.Env());
-  return start_task(info.Env(), "gonka.cpuPeak", [device](task_context &ctx) -> js_result {
+  const bool brief = get_bool(to_object(info[0], "cpuPeak"), "brief");
+  return start_task(info.Env(), "gonka.cpuPeak", [device, brief](task_context &ctx) -> js_result {
     if (std::string(device->handle->library().table->name) != "cpu")
       throw status_error(GK_UNSUPPORTED, device->handle->id() + ": peaks are measured on CPU devices only");
     const device_turn turn(*device, ctx);
-    const gonka::cpu_peak p = measure_cpu_peak(device->handle->info().threads);
+    const gonka::cpu_peak p = measure_cpu_peak(device->handle->info().threads, brief);
     return [p](Napi::Env env) -> Napi::Value {
       Napi::Object out = Napi::Object::New(env);
       out["threads"] = p.threads;
       out["f32Gflops"] = p.f32_gflops;
       out["bf16Gflops"] = p.bf16_gflops;
       out["i8Gops"] = p.i8_gops;
+      out["shaMblocksPerS"] = p.sha_mblocks;
       out["copyGbPerS"] = p.copy_gb_per_s;
+      out["clockGhz"] = p.clock_ghz;
       return out;
     };
   });

@@ -19,6 +19,7 @@ struct environment {
   Napi::FunctionReference device_class;
   Napi::FunctionReference poc_v1_class;
   Napi::FunctionReference poc_v2_class;
+  Napi::FunctionReference bench_class;
 };
 
 // What tasks of one open device share.
@@ -58,7 +59,7 @@ class device_wrap : public Napi::ObjectWrap<device_wrap> {
   Napi::Value backend(const Napi::CallbackInfo &info);
   Napi::Value selftest(const Napi::CallbackInfo &info);
   Napi::Value conformance(const Napi::CallbackInfo &info);
-  Napi::Value bench(const Napi::CallbackInfo &info);
+  Napi::Value bench_open(const Napi::CallbackInfo &info);
   Napi::Value cpu_peak(const Napi::CallbackInfo &info);
   Napi::Value poc_v1_open(const Napi::CallbackInfo &info);
   Napi::Value poc_v2_open(const Napi::CallbackInfo &info);
@@ -79,8 +80,9 @@ Napi::Value open_poc_v2(Napi::Env env, std::shared_ptr<open_device> device, cons
                         const Napi::Value &on_progress);
 Napi::Value start_model_digest(const Napi::CallbackInfo &info);
 Napi::Value start_make_tiny(const Napi::CallbackInfo &info);
-// { promise: Promise<BenchResult>, cancel }.
-Napi::Value start_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request);
+void define_bench(Napi::Env env);
+// { promise: Promise<BenchSession>, cancel } for { problem, implementation? }.
+Napi::Value open_bench(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request);
 
 // { promise: Promise<MatmulPowStats>, cancel }.
 Napi::Value start_matmul_pow(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request,

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -28,7 +29,7 @@ double median(std::vector<double> values) {
 
 // 10^9 operations per second over all workers. Every worker runs one equal share at the same time: the spin barrier
 // keeps a worker that starts early from taking two.
-double measure(thread_pool &pool, peak_loop loop) {
+double measure(thread_pool &pool, peak_loop loop, int repetitions) {
   if (loop == nullptr) return 0;
   struct alignas(64) line {
     float values[16];
@@ -41,14 +42,15 @@ double measure(thread_pool &pool, peak_loop loop) {
     if (seconds_since(begin) > 0.004) break;
   }
   std::vector<double> rates;
-  for (int repetition = 0; repetition < 7; ++repetition) {
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
     std::atomic<uint32_t> waiting{0};
     std::vector<double> done(pool.size());
     clock::time_point begin;
     pool.parallel_for(pool.size(), [&](uint32_t task, uint32_t) {
       waiting.fetch_add(1);
-      while (waiting.load() < pool.size()) {
-      }
+      // On a machine with more to do than processors the others may need this one to arrive.
+      for (uint32_t spins = 0; waiting.load() < pool.size(); ++spins)
+        if (spins > 100000) std::this_thread::yield();
       if (task == 0) begin = clock::now();
       done[task] = loop(rounds, sinks[task].values);
     });
@@ -60,14 +62,14 @@ double measure(thread_pool &pool, peak_loop loop) {
   return median(rates);
 }
 
-double measure_copy(thread_pool &pool) {
+double measure_copy(thread_pool &pool, int repetitions) {
   constexpr uint64_t k_share = uint64_t(64) << 20;
   const uint64_t bytes = k_share * pool.size();
   const std::unique_ptr<void, decltype(&std::free)> from(std::aligned_alloc(4096, bytes), std::free);
   const std::unique_ptr<void, decltype(&std::free)> to(std::aligned_alloc(4096, bytes), std::free);
   if (from == nullptr || to == nullptr) return 0;
   std::vector<double> rates;
-  for (int repetition = 0; repetition < 6; ++repetition) {
+  for (int repetition = 0; repetition <= repetitions; ++repetition) {
     const auto begin = clock::now();
     pool.parallel_for(pool.size(), [&](uint32_t task, uint32_t) {
       char *a = static_cast<char *>(from.get()) + task * k_share, *b = static_cast<char *>(to.get()) + task * k_share;
@@ -77,6 +79,27 @@ double measure_copy(thread_pool &pool) {
     if (repetition > 0) rates.push_back(2.0 * double(bytes) / seconds_since(begin) * 1e-9);
   }
   return median(rates);
+}
+
+// Cycles per nanosecond: a chain of 64-bit multiplications takes three cycles a link on every x86-64 processor of the
+// last fifteen years, whatever else the clock does.
+double measure_clock(int repetitions) {
+#if defined(__x86_64__)
+  constexpr uint64_t k_rounds = 20000, k_links = 16, k_cycles = 3;
+  std::vector<double> rates;
+  uint64_t value = 3;
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
+    const auto begin = clock::now();
+    for (uint64_t r = 0; r < k_rounds; ++r)
+#pragma GCC unroll 16
+      for (uint64_t i = 0; i < k_links; ++i) __asm__ volatile("imul %0, %0" : "+r"(value));
+    rates.push_back(double(k_rounds * k_links * k_cycles) / seconds_since(begin) * 1e-9);
+  }
+  return median(rates);
+#else
+  (void)repetitions;
+  return 0;
+#endif
 }
 
 }  // namespace
@@ -102,21 +125,24 @@ void copy_past_cache(void *to, const void *from, uint64_t n) {
 #endif
 }
 
-peaks measure_peaks(thread_pool &pool, const features &cpu) {
-  peak_loop f32 = peak_f32_generic, i8 = nullptr, bf16 = nullptr;
+peaks measure_peaks(thread_pool &pool, const features &cpu, int repetitions) {
+  peak_loop f32 = peak_f32_generic, i8 = nullptr, bf16 = nullptr, sha = nullptr;
 #if defined(__x86_64__)
   if (cpu.avx2) f32 = peak_f32_avx2;
   if (cpu.avx512) f32 = peak_f32_avx512;
   if (cpu.avx512vnni) i8 = peak_i8_avx512vnni;
   if (cpu.avx512bf16) bf16 = peak_bf16_avx512bf16;
+  if (cpu.sha) sha = peak_sha256;
 #else
   (void)cpu;
 #endif
   peaks out;
-  out.f32_gflops = measure(pool, f32);
-  out.bf16_gflops = measure(pool, bf16);
-  out.i8_gops = measure(pool, i8);
-  out.copy_gb_per_s = measure_copy(pool);
+  out.clock_ghz = measure_clock(repetitions);
+  out.f32_gflops = measure(pool, f32, repetitions);
+  out.bf16_gflops = measure(pool, bf16, repetitions);
+  out.i8_gops = measure(pool, i8, repetitions);
+  out.sha_mblocks = measure(pool, sha, repetitions) * 1e3;
+  out.copy_gb_per_s = measure_copy(pool, repetitions);
   return out;
 }
 

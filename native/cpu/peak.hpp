@@ -14,9 +14,12 @@ struct peaks {
   double bf16_gflops = 0;    // dot product of pairs into F32
   double i8_gops = 0;        // dot product of quads into I32, multiply and add counted as 2
   double copy_gb_per_s = 0;  // non-temporal copy beyond the caches, read plus written, 10^9 bytes
+  double sha_mblocks = 0;    // SHA-256 blocks by the SHA instructions, four at a time, 10^6 per second
+  double clock_ghz = 0;      // of the calling thread's processor while it works; 0 where no loop is known to tell
 };
 
-peaks measure_peaks(thread_pool &pool, const features &cpu);
+// repetitions: of each loop, about 4 ms each.
+peaks measure_peaks(thread_pool &pool, const features &cpu, int repetitions = 7);
 
 // One loop: `rounds` times a fixed number of independent operations; returns operations done (multiply and add = 2).
 // The accumulators go to *sink so that the loop is not dropped.
@@ -26,6 +29,7 @@ double peak_f32_avx2(uint64_t rounds, float *sink);
 double peak_f32_avx512(uint64_t rounds, float *sink);
 double peak_i8_avx512vnni(uint64_t rounds, float *sink);
 double peak_bf16_avx512bf16(uint64_t rounds, float *sink);
+double peak_sha256(uint64_t rounds, float *sink);  // counts blocks
 // Copies n bytes (multiple of 64, both 64-aligned) past the caches.
 void copy_past_cache(void *to, const void *from, uint64_t n);
 

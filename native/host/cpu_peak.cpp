@@ -19,10 +19,10 @@ std::vector<std::string> words(const std::string &text) {
 
 }  // namespace
 
-cpu_peak measure_cpu_peak(uint32_t threads) {
+cpu_peak measure_cpu_peak(uint32_t threads, bool brief) {
   cpu::thread_pool pool(threads);
-  const cpu::peaks p = cpu::measure_peaks(pool, cpu::this_cpu());
-  return {pool.size(), p.f32_gflops, p.bf16_gflops, p.i8_gops, p.copy_gb_per_s};
+  const cpu::peaks p = cpu::measure_peaks(pool, cpu::this_cpu(), brief ? 3 : 7);
+  return {pool.size(), p.f32_gflops, p.bf16_gflops, p.i8_gops, p.sha_mblocks, p.copy_gb_per_s, p.clock_ghz};
 }
 
 cpu_feature_names cpu_features() {

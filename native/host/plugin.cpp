@@ -22,6 +22,7 @@ namespace {
 struct loaded_library {
   void *handle = nullptr;
   gk_backend table{};
+  std::string alias;
   ~loaded_library() {
     if (handle != nullptr) dlclose(handle);
   }
@@ -78,6 +79,8 @@ std::string linker_message(const std::string &path) {
   if (message.starts_with(path + ": ")) message.erase(0, path.size() + 2);
   return message;
 }
+
+constexpr const char *k_name_rule = "expected 1 to 31 characters of a-z, 0-9, _ and -";
 
 bool good_name(const char *name) {
   const size_t length = strnlen(name, 32);
@@ -138,13 +141,12 @@ gk_backend complete_table(const gk_backend *given, const std::string &origin) {
   if (!missing.empty()) refuse(origin, "required entries are NULL: " + missing);
   if (full.name == nullptr) refuse(origin, "gk_backend.name is NULL");
   if (!good_name(full.name))
-    refuse(origin, "gk_backend.name is '" + std::string(full.name, strnlen(full.name, 40)) +
-                       "'; expected 1 to 31 characters of a-z, 0-9, _ and -");
+    refuse(origin, "gk_backend.name is '" + std::string(full.name, strnlen(full.name, 40)) + "'; " + k_name_rule);
   if (full.version == nullptr) full.version = "";
   return full;
 }
 
-std::shared_ptr<const backend_library> load_plugin(const std::string &given_path) {
+std::shared_ptr<const backend_library> load_plugin(const std::string &given_path, const std::string &alias) {
   const std::string path = absolute_path(given_path);
   check_complete(path);
   auto loaded = std::make_shared<loaded_library>();
@@ -155,6 +157,11 @@ std::shared_ptr<const backend_library> load_plugin(const std::string &given_path
   gk_backend_entry_fn entry_point = nullptr;
   std::memcpy(&entry_point, &symbol, sizeof entry_point);
   loaded->table = complete_table(call_entry(entry_point, path), path);
+  if (!alias.empty()) {
+    if (!good_name(alias.c_str())) refuse(path, "cannot be called '" + alias + "'; " + k_name_rule);
+    loaded->alias = alias;
+    loaded->table.name = loaded->alias.c_str();
+  }
 
   auto library = std::make_shared<backend_library>();
   library->table = &loaded->table;

@@ -11,8 +11,9 @@
 namespace gonka {
 
 // Loads a shared library and checks what it exports. Throws status_error with "<path>: <what is wrong>".
-// Libraries built against an older header load: entries they do not have are NULL in the returned table.
-std::shared_ptr<const backend_library> load_plugin(const std::string &path);
+// Libraries built against an older header load: entries they do not have are NULL in the returned table. alias: a name
+// in place of the library's own; empty to keep it.
+std::shared_ptr<const backend_library> load_plugin(const std::string &path, const std::string &alias = {});
 
 // A full table from what a library returned: checked, fields past its struct_size zero. origin begins the messages.
 // Throws status_error.

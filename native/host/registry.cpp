@@ -109,8 +109,8 @@ std::vector<std::string> candidate_backends() {
   return unique;
 }
 
-std::shared_ptr<const backend_library> load_backend(const std::string &path) {
-  std::shared_ptr<const backend_library> loaded = load_plugin(path);
+std::shared_ptr<const backend_library> load_backend(const std::string &path, const std::string &alias) {
+  std::shared_ptr<const backend_library> loaded = load_plugin(path, alias);
   registry &r = all();
   const std::lock_guard lock(r.mutex);
   for (const auto &library : r.libraries) {

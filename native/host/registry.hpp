@@ -19,8 +19,9 @@ std::shared_ptr<const backend_library> cpu_library();
 std::vector<std::string> candidate_backends();
 
 // Loads a library and adds its devices; the same file again gives the same library. Throws status_error with
-// "<path>: <reason>", as load_plugin, and where another library has taken its name.
-std::shared_ptr<const backend_library> load_backend(const std::string &path);
+// "<path>: <reason>", as load_plugin, and where another library has taken its name. alias: the name its devices get
+// instead of the library's own, so that two builds of one backend can be loaded together; empty for its own.
+std::shared_ptr<const backend_library> load_backend(const std::string &path, const std::string &alias = {});
 
 // cpu first, then in order of loading.
 std::vector<std::shared_ptr<const backend_library>> loaded_backends();

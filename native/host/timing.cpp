@@ -2,162 +2,99 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
-
-#include "number.hpp"
 
 namespace gonka {
 namespace {
 
-// xorshift: the values do not matter, the time to make gigabytes of them does.
-struct fast_random {
-  uint64_t state;
-  uint64_t next() {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-  }
-  float uniform() { return float(int32_t(next() >> 32)) * 0x1p-31f; }
-};
+using clock = std::chrono::steady_clock;
 
-template <class T, class F>
-void fill_with(std::vector<std::byte> &out, F &&value) {
-  T *at = reinterpret_cast<T *>(out.data());
-  for (size_t i = 0; i < out.size() / sizeof(T); ++i) at[i] = value();
+double seconds_since(clock::time_point begin) {
+  return std::chrono::duration<double>(clock::now() - begin).count();
 }
 
-std::vector<std::byte> random_operand(uint32_t dtype, uint64_t bytes, fast_random &random) {
-  std::vector<std::byte> out(bytes);
-  switch (dtype) {
-    case GK_F32:
-      fill_with<float>(out, [&] { return random.uniform(); });
-      break;
-    case GK_F64:
-      fill_with<double>(out, [&] { return double(random.uniform()); });
-      break;
-    case GK_F16:
-      fill_with<uint16_t>(out, [&] { return f32_to_f16(random.uniform()); });
-      break;
-    case GK_BF16:
-      fill_with<uint16_t>(out, [&] { return f32_to_bf16(random.uniform()); });
-      break;
-    case GK_I32:  // positions and indices: 0 is inside every table
-      break;
-    case GK_F8_E4M3:
-    case GK_F8_E5M2:  // exponents below the middle: finite and of moderate size
-      fill_with<uint8_t>(out, [&] { return uint8_t(random.next() & 0xbf); });
-      break;
-    default:
-      fill_with<uint8_t>(out, [&] { return uint8_t(random.next()); });
-  }
-  return out;
+void check(const std::atomic<bool> &cancelled) {
+  if (cancelled.load(std::memory_order_relaxed)) throw status_error(GK_CANCELLED, "cancelled");
 }
 
-// Index for the op struct's implementation field; 0 for the device's choice.
-uint32_t implementation_index(const device &d, gk_op op, const std::string &name) {
-  if (name.empty()) return 0;
-  const gk_backend &table = *d.library().table;
-  std::string known;
-  for (uint32_t i = 0; table.implementation != nullptr; ++i) {
-    const char *candidate = table.implementation(d.handle(), op, i);
-    if (candidate == nullptr) break;
-    if (name == candidate) return i + 1;
-    known += (known.empty() ? "" : ", ") + std::string(candidate);
-  }
-  throw status_error(GK_INVALID_ARGUMENT, d.id() + " has no " + find_op(op)->name + " implementation '" + name +
-                                              "'; it has " + (known.empty() ? "none by name" : known));
+double timed(timed_op &op, bool cold) {
+  if (cold) op.evict();
+  return op.call();
 }
 
-// Name of the implementation that a run of this problem takes.
-std::string chosen_name(device &d, stream &s, gk_op op, void *problem, uint32_t forced) {
-  const gk_backend &table = *d.library().table;
-  if (table.implementation == nullptr) return "default";
-  if (forced != 0) return table.implementation(d.handle(), op, forced - 1);
-  const auto known = d.implementations(op);
-  auto *header = static_cast<uint32_t *>(problem) + 1;
-  std::string name = "cpu:fallback";
-  for (uint32_t i = 0; i < known.size() && name == "cpu:fallback"; ++i) {
-    if (known[i].disabled) continue;
-    *header = i + 1;
-    if (table.run(s.handle(), op, problem, 1, nullptr) == GK_OK) name = known[i].name;
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + ptrdiff_t(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Threads of the CPU backend look for work for 50 us after their last before they sleep.
+void let_idle_threads_sleep() {
+  const auto begin = clock::now();
+  while (clock::now() - begin < std::chrono::microseconds(100)) {
   }
-  *header = 0;
-  return name;
 }
 
 }  // namespace
 
-timing_result time_op(const std::shared_ptr<device> &device, const timing_request &request,
-                      const std::atomic<bool> &cancelled) {
-  const op_spec *spec = find_op(request.op);
-  if (spec == nullptr) throw status_error(GK_INVALID_ARGUMENT, "unknown op");
-  gk_error err{};
-  err.struct_size = sizeof err;
-  if (const gk_status status = spec->validate(request.problem, &err); status != GK_OK)
-    throw status_error(status, err.message);
-
-  device->ensure_tested(request.op);
-  stream s(device);
-  const uint32_t forced = implementation_index(*device, request.op, request.implementation);
-  static_cast<uint32_t *>(request.problem)[1] = forced;
-
-  fast_random random{0x9e3779b97f4a7c15};
-  std::vector<buffer> buffers;
-  for (const operand &o : spec->operands(request.problem)) {
-    const bool optional = !o.required;
-    const uint64_t extent = o.extent_bytes();
-    if (optional || extent == 0) continue;
-    buffer b(*device, extent);
-    if (o.mode != access::out) {
-      const auto data = random_operand(o.dtype, extent, random);
-      s.write(b, 0, data.data(), extent);
-    }
-    *o.ref = b.at();
-    buffers.push_back(std::move(b));
-    if (cancelled.load(std::memory_order_relaxed)) throw status_error(GK_CANCELLED, "cancelled");
-  }
-  if (request.pack_b && request.op == GK_OP_GEMM) {
-    gk_gemm &gemm = *static_cast<gk_gemm *>(request.problem);
-    gk_gemm_pack pack{};
-    pack.struct_size = sizeof pack;
-    pack.implementation = forced;
-    pack.a_type = gemm.a_type;
-    pack.b_type = gemm.b_type;
-    pack.epilogue = gemm.epilogue;
-    pack.n = gemm.n;
-    pack.k = gemm.k;
-    pack.ldb = gemm.ldb;
-    pack.b = gemm.b;
-    pack.b2 = gemm.b2;
-    if (buffer packed = s.pack(pack)) {
-      gemm.b = packed.at();
-      gemm.b2 = {};
-      gemm.b_packed = 1;
-      buffers.push_back(std::move(packed));
-    }
-  }
-
-  timing_result out;
-  out.one_call = spec->count(request.problem);
-  out.implementation = chosen_name(*device, s, request.op, request.problem, forced);
-  using clock = std::chrono::steady_clock;
-  const auto one = [&] {
-    const auto begin = clock::now();
-    s.run(request.op, request.problem);
-    s.synchronize();
-    return std::chrono::duration<double, std::nano>(clock::now() - begin).count();
-  };
-  // Warm-up: first touch of outputs, clocks and caches; two calls, more for short ops.
-  const auto start = clock::now();
-  for (int i = 0; i < 2 || (i < 100 && clock::now() - start < std::chrono::milliseconds(50)); ++i) one();
+warm_up warm(timed_op &op, double max_seconds, const std::atomic<bool> &cancelled) {
+  constexpr double k_window_seconds = 0.01, k_close = 1.02;
+  constexpr size_t k_windows = 3;
+  warm_up out;
   const auto begin = clock::now();
-  while (out.samples_ns.size() < std::max(request.samples, 3u)) {
-    if (cancelled.load(std::memory_order_relaxed)) throw status_error(GK_CANCELLED, "cancelled");
-    out.samples_ns.push_back(one());
-    const double elapsed = std::chrono::duration<double>(clock::now() - begin).count();
-    if (out.samples_ns.size() >= 3 && elapsed > request.seconds) break;
-  }
+  std::vector<double> medians;
+  do {
+    std::vector<double> window;
+    const auto window_begin = clock::now();
+    do {
+      check(cancelled);
+      window.push_back(op.call());
+      ++out.calls;
+    } while (seconds_since(window_begin) < k_window_seconds);
+    medians.push_back(median(window));
+    if (medians.size() >= k_windows) {
+      const auto [low, high] = std::minmax_element(medians.end() - ptrdiff_t(k_windows), medians.end());
+      out.stable = *high <= *low * k_close;
+    }
+    out.seconds = seconds_since(begin);
+  } while (!out.stable && (out.calls < 2 || out.seconds < max_seconds));
+  return out;
+}
+
+std::vector<double> time_calls(timed_op &op, const timing_limits &limits, const std::atomic<bool> &cancelled) {
+  std::vector<double> samples;
+  const auto begin = clock::now();
+  do {
+    check(cancelled);
+    samples.push_back(timed(op, limits.cold));
+  } while (samples.size() < limits.samples && seconds_since(begin) < limits.seconds);
+  return samples;
+}
+
+paired_times time_pairs(timed_op &a, timed_op &b, const timing_limits &limits, uint64_t seed,
+                        const std::atomic<bool> &cancelled) {
+  const bool share_processors = a.threads() != 1 || b.threads() != 1;
+  paired_times out;
+  const auto pair = [&](bool b_first) {
+    double times[2];
+    for (const bool is_b : {b_first, !b_first}) {
+      check(cancelled);
+      if (share_processors) let_idle_threads_sleep();
+      times[is_b] = timed(is_b ? b : a, limits.cold);
+    }
+    out.a_ns.push_back(times[0]);
+    out.b_ns.push_back(times[1]);
+    out.b_first.push_back(b_first);
+  };
+  const auto begin = clock::now();
+  do {
+    // splitmix64: its top bit says which order comes first.
+    uint64_t z = seed += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    const bool b_first = (z ^ (z >> 31)) >> 63;
+    pair(b_first);
+    pair(!b_first);
+  } while (out.a_ns.size() + 2 <= limits.samples && seconds_since(begin) < limits.seconds);
   return out;
 }
 

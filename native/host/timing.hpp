@@ -1,34 +1,45 @@
-// Times one op on a device: operands made and, where asked, packed beforehand; only run() and synchronize() are timed.
+// Wall times of calls: of one op until they are steady and then until they are enough, or of two ops in turn.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <string>
-#include <variant>
 #include <vector>
 
-#include "device.hpp"
+#include "timed_op.hpp"
 
 namespace gonka {
 
-struct timing_request {
-  gk_op op = GK_OP_GEMM;
-  // The op's struct without operands; host pointers inside (seeds, cu_seqlens, hit lists) must outlive the call.
-  void *problem = nullptr;
-  std::string implementation;  // empty: the device's choice
-  bool pack_b = false;         // gemm: B packed once, outside the timed region
-  uint32_t samples = 20;       // timed calls, at least 3
-  double seconds = 2;          // stop sampling after this long, but not before 3 samples
+// Calls before the first sample. Clocks rise, pages are mapped and branches learnt in them.
+struct warm_up {
+  uint32_t calls = 0;
+  double seconds = 0;
+  // The medians of the last three windows lie within 2 % of each other; false: they did not within the time.
+  bool stable = false;
 };
 
-struct timing_result {
-  std::vector<double> samples_ns;  // wall time of each call, in order
-  work one_call;
-  std::string implementation;  // that ran; "cpu:<name>" where the op fell back to the host
+// At least two calls, then windows of at least 10 ms until stable or until max_seconds have passed. Throws
+// status_error.
+warm_up warm(timed_op &op, double max_seconds, const std::atomic<bool> &cancelled);
+
+struct timing_limits {
+  uint32_t samples = 1000;  // most timed calls
+  double seconds = 1;       // none begins later than this, but at least one is made
+  bool cold = false;        // caches hold other data before every call
 };
 
-// Fills inputs with seeded random values (floats uniform in [-1, 1], integers over their range). Throws status_error.
-timing_result time_op(const std::shared_ptr<device> &device, const timing_request &request,
-                      const std::atomic<bool> &cancelled);
+// Wall time of each call in nanoseconds, in order. Throws status_error.
+std::vector<double> time_calls(timed_op &op, const timing_limits &limits, const std::atomic<bool> &cancelled);
+
+struct paired_times {
+  std::vector<double> a_ns, b_ns;  // of pair i
+  std::vector<uint8_t> b_first;    // 1 where b was called before a in pair i
+};
+
+// Calls a and b in turn, so that what slows the machine down meets both alike. Pairs come in twos, one in each order,
+// which of them first drawn from seed: what the first call of a pair does to the second cancels out. limits.samples
+// counts pairs; at least two are made. Between calls on more than one thread it waits for the other's idle threads to
+// fall asleep. Throws status_error.
+paired_times time_pairs(timed_op &a, timed_op &b, const timing_limits &limits, uint64_t seed,
+                        const std::atomic<bool> &cancelled);
 
 }  // namespace gonka

@@ -1,0 +1,92 @@
+/** A build of the backend library against another one, call by call in turn. */
+import { isGonkaError, throwIfAborted } from '../errors.ts'
+import type { NativeDevice } from '../native-api.ts'
+import type { BenchCase } from './case.ts'
+import type { ComparisonReport } from './compare.ts'
+import { disturbances, watchLoad } from './machine.ts'
+import { measurePairs, type PairBlock, type PairsResult } from './pairs.ts'
+import { median } from './summary.ts'
+import { comparePairs, judge, type VerdictOptions } from './verdict.ts'
+
+export interface AgainstOptions extends VerdictOptions {
+  /** The build that is held against, and the one under judgement; both stay open. */
+  readonly a: NativeDevice
+  readonly b: NativeDevice
+  readonly cases: readonly BenchCase[]
+  readonly implementation?: string
+  /** For each case, about. */
+  readonly seconds?: number
+  readonly blocks?: number
+  readonly cold?: boolean
+  readonly seed?: number
+  /** What begins, and how much of the run is done (0..1). */
+  readonly onStep?: (what: string, fraction: number) => void
+  readonly signal?: AbortSignal
+}
+
+export interface AgainstReport extends ComparisonReport {
+  /** Raw times of every case, in the order of cases. */
+  readonly pairs: readonly { readonly name: string; readonly blocks: readonly PairBlock[] }[]
+}
+
+/** A case that one of the two cannot run is left out with the reason. */
+export async function benchAgainst(options: AgainstOptions): Promise<AgainstReport> {
+  const { a, b, cases, seed = 1, signal, onStep } = options
+  const { implementation, seconds, blocks, cold } = options
+  const endLoad = watchLoad()
+  const left: { name: string; reason: string }[] = []
+  const measured: { name: string; result: PairsResult }[] = []
+  for (const [i, { name, problem }] of cases.entries()) {
+    throwIfAborted(signal)
+    onStep?.(name, i / cases.length)
+    if (problem.op === 'poc_v1') {
+      left.push({ name, reason: 'whole rounds cannot be run in turn; compare two results instead' })
+      continue
+    }
+    try {
+      const result = await measurePairs({
+        a,
+        b,
+        problem,
+        seed: seed + i,
+        ...(implementation === undefined ? {} : { implementation }),
+        ...(seconds === undefined ? {} : { seconds }),
+        ...(blocks === undefined ? {} : { blocks }),
+        ...(cold === undefined ? {} : { cold }),
+        ...(signal === undefined ? {} : { signal }),
+      })
+      measured.push({ name, result })
+    } catch (error) {
+      if (!isGonkaError(error, 'ERR_GK_UNSUPPORTED')) throw error
+      left.push({ name, reason: error.message })
+    }
+  }
+  const judged = judge(
+    measured.map(({ result }) => comparePairs(result.blocks)),
+    options,
+  )
+  const describe = ({ backend: { path, version, sha256 } }: NativeDevice): string =>
+    `${path ?? 'the addon'}, ${version}, ${sha256.slice(0, 8)}`
+  return {
+    mode: 'interleaved',
+    threshold: options.threshold,
+    confidence: options.confidence,
+    a: describe(a),
+    b: describe(b),
+    cases: measured.map(({ name, result }, i) => ({
+      name,
+      ...(judged[i] as (typeof judged)[number]),
+      aNs: median(result.blocks.flatMap(({ aNs }) => aNs)),
+      bNs: median(result.blocks.flatMap(({ bNs }) => bNs)),
+      blocks: result.blocks.length,
+    })),
+    left,
+    remarks: [
+      ...disturbances(endLoad()),
+      ...measured
+        .filter(({ result }) => result.implementationA !== result.implementationB)
+        .map(({ name, result }) => `${name}: a ran ${result.implementationA}, b ran ${result.implementationB}`),
+    ],
+    pairs: measured.map(({ name, result }) => ({ name, blocks: result.blocks })),
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * One build against another, in turn: A B, B A, ... in the same second on the same machine, so that what disturbs one
+ * disturbs the other, and the ratio of a pair stays what it is while both of its times wander.
+ *
+ * Even so, two things are the same for many pairs and would make a difference of nothing look sure: noise that lasts, and
+ * the places in memory that the operands happened to get. So the run is cut into blocks; each has new operands for both
+ * builds, made in an order that is drawn; and the test takes each block as one value (lib/bench/verdict.ts).
+ */
+import { throwIfAborted } from '../errors.ts'
+import type { BenchProblem, BenchSession, NativeDevice } from '../native-api.ts'
+import { centre } from './bootstrap.ts'
+import { seededUniform } from './random.ts'
+
+export interface PairsOptions {
+  /** The build that is held against, and the one under judgement. */
+  readonly a: NativeDevice
+  readonly b: NativeDevice
+  readonly problem: BenchProblem
+  readonly implementation?: string
+  /** Blocks; 20 if absent. */
+  readonly blocks?: number
+  /** For all calls of the case; each block makes at least two pairs. 2 if absent. */
+  readonly seconds?: number
+  readonly cold?: boolean
+  /** Draws orders. 1 if absent. */
+  readonly seed?: number
+  readonly signal?: AbortSignal
+}
+
+export interface PairBlock {
+  /** Wall time of each call of pair i, nanoseconds; pairs 2i and 2i + 1 have opposite order. */
+  readonly aNs: readonly number[]
+  readonly bNs: readonly number[]
+  readonly bFirst: readonly boolean[]
+}
+
+export interface PairsResult {
+  readonly implementationA: string
+  readonly implementationB: string
+  readonly operations: number
+  readonly unit: string
+  readonly bytes: number
+  readonly blocks: readonly PairBlock[]
+}
+
+export const defaultPairBlocks = 20
+
+export async function measurePairs(options: PairsOptions): Promise<PairsResult> {
+  const {
+    a,
+    b,
+    problem,
+    implementation,
+    blocks = defaultPairBlocks,
+    seconds = 2,
+    cold = false,
+    seed = 1,
+    signal,
+  } = options
+  const uniform = seededUniform(seed)
+  const request = { problem, ...(implementation === undefined ? {} : { implementation }) }
+  let open: BenchSession[] = []
+  const closeAll = async (): Promise<void> => {
+    const closing = open
+    open = []
+    for (const session of closing) await session.close()
+  }
+  const done: PairBlock[] = []
+  try {
+    for (;;) {
+      throwIfAborted(signal)
+      // The last block's operands go only when the new ones are there: the same memory would be handed out again.
+      const before = open
+      open = [...before]
+      const sessions: Partial<Record<'a' | 'b', BenchSession>> = {}
+      for (const side of uniform() < 0.5 ? (['a', 'b'] as const) : (['b', 'a'] as const)) {
+        const session = await (side === 'a' ? a : b).benchOpen(request, signal)
+        sessions[side] = session
+        open.push(session)
+      }
+      for (const session of before) await session.close()
+      open = open.filter((session) => !before.includes(session))
+      const [own, other] = [sessions.a as BenchSession, sessions.b as BenchSession]
+      const warmSeconds = done.length === 0 ? 0.2 : 0
+      await own.warm(warmSeconds, signal)
+      await other.warm(warmSeconds, signal)
+      const limits = { samples: 1_000_000, seconds: seconds / blocks, cold, seed: Math.floor(uniform() * 2 ** 32) }
+      const { ownNs, otherNs, otherFirst } = await own.runPairs(other, limits, signal)
+      done.push({
+        aNs: Array.from(ownNs),
+        bNs: Array.from(otherNs),
+        bFirst: Array.from(otherFirst, (one) => one === 1),
+      })
+      if (done.length < blocks) continue
+      const { operations, unit, bytes } = own
+      const implementations = { implementationA: own.implementation, implementationB: other.implementation }
+      return { ...implementations, operations, unit, bytes, blocks: done }
+    }
+  } finally {
+    await closeAll()
+  }
+}
+
+/**
+ * How much longer b takes than a in a block, as a logarithm: the centre of the mean log ratios of neighbouring pairs of
+ * opposite order, in which what the first call of a pair does to the second cancels out.
+ */
+export function blockLogRatio({ aNs, bNs }: Pick<PairBlock, 'aNs' | 'bNs'>): number {
+  const ratios: number[] = []
+  for (let i = 0; i + 1 < aNs.length; i += 2) {
+    const one = Math.log((bNs[i] as number) / (aNs[i] as number))
+    const two = Math.log((bNs[i + 1] as number) / (aNs[i + 1] as number))
+    ratios.push((one + two) / 2)
+  }
+  return centre(ratios)
+}
