@@ -61,6 +61,7 @@ void validation() {
   rejects("i8 alpha", changed([](gk_gemm &q) { q.alpha = 2; }, GK_I8, GK_I32), GK_INVALID_ARGUMENT, "alpha=2");
   rejects("i8 beta", changed([](gk_gemm &q) { q.beta = 2; }, GK_I8, GK_I32), GK_INVALID_ARGUMENT, "beta=2");
   rejects("epilogue", changed([](gk_gemm &q) { q.epilogue = 9; }), GK_UNSUPPORTED, "epilogue 9");
+  rejects("accumulation", changed([](gk_gemm &q) { q.accumulation = 2; }), GK_UNSUPPORTED, "accumulation 2");
   rejects("swiglu beta", changed([](gk_gemm &q) { q.epilogue = GK_EPILOGUE_SWIGLU, q.beta = 1; }), GK_INVALID_ARGUMENT,
           "swiglu");
   rejects("i8 swiglu", changed([](gk_gemm &q) { q.epilogue = GK_EPILOGUE_SWIGLU; }, GK_I8, GK_I32), GK_INVALID_ARGUMENT,
