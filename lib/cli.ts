@@ -179,6 +179,9 @@ async function runCommand(argv: readonly string[], io: Io): Promise<number> {
   try {
     const named = argv.find((word) => !word.startsWith('-'))
     const wanted = named === 'help' ? argv.find((word) => !word.startsWith('-') && word !== 'help') : named
+    if (named === 'help' && wanted !== undefined && !entries.some(({ name }) => name === wanted)) {
+      throw new GonkaError('ERR_GK_USAGE', `unknown command '${wanted}'; see: gonka-miner --help`)
+    }
     const program = await commandTree(io, run, (name) => name === wanted)
     await program.parseAsync(argv as string[], { from: 'user' })
     return code
