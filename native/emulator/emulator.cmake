@@ -19,9 +19,10 @@ if(GONKA_TESTS)
     file(CONFIGURE OUTPUT ${wrapper} CONTENT "#include \"${relative}\"\n")
     list(APPEND emulated_wrappers ${wrapper})
   endforeach()
-  add_library(gonka_cuda_emulated STATIC EXCLUDE_FROM_ALL
-              ${emulated_wrappers} ${CMAKE_CURRENT_LIST_DIR}/runtime_emulator.cpp)
-  target_link_libraries(gonka_cuda_emulated PUBLIC gonka_emulator gonka_ops)
+  add_library(gonka_emulated_runtime STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/runtime_emulator.cpp)
+  target_link_libraries(gonka_emulated_runtime PUBLIC gonka_emulator gonka_ops)
+  add_library(gonka_cuda_emulated STATIC EXCLUDE_FROM_ALL ${emulated_wrappers})
+  target_link_libraries(gonka_cuda_emulated PUBLIC gonka_emulated_runtime)
 
   # A test of one kernel may include the kernel's source file, with a planted bug chosen by a macro.
   enable_testing()

@@ -81,14 +81,16 @@ void kernel_writer::wgmma(opcode_parts &p) {
   const std::string shape = p.next(), sums = p.next(), type = p.next();
   const bool integer = type == "s8";
   if (p.next() != type || !p.done() || sums != (integer ? "s32" : "f32")) unknown();
-  if (type != "f16" && type != "bf16" && !integer) unknown();
+  const bool bytes = integer || type == "e4m3" || type == "e5m2";
+  if (type != "f16" && type != "bf16" && !bytes) unknown();
+  const std::string k = bytes ? "k32" : "k16";
   const size_t k_at = shape.find('k', 4);
-  if (shape.rfind("m64n", 0) != 0 || shape.substr(std::min(k_at, shape.size())) != (integer ? "k32" : "k16")) unknown();
+  if (shape.rfind("m64n", 0) != 0 || shape.substr(std::min(k_at, shape.size())) != k) unknown();
   const size_t n = arg(0).parts.size() * 2;
-  if (shape != "m64n" + std::to_string(n) + (integer ? "k32" : "k16")) fail("accumulators do not fit the shape");
+  if (shape != "m64n" + std::to_string(n) + k) fail("accumulators do not fit the shape");
 
   const bool a_in_registers = arg(1).is == operand::kind::vector;
-  want_operands(integer ? 4 : a_in_registers ? 7 : 8);
+  want_operands(integer ? 4 : bytes ? 6 : a_in_registers ? 7 : 8);
   const auto flag = [&](size_t i) {
     if (arg(i).is != operand::kind::integer || arg(i).value > 1) fail("expected 0 or 1");
     return arg(i).value == 1;
@@ -96,8 +98,8 @@ void kernel_writer::wgmma(opcode_parts &p) {
   bool transpose_b = false;
   if (!integer) {
     if (!flag(4) || !flag(5)) fail("negated operands are not modelled");
-    if (!a_in_registers && flag(6)) fail("a transposed A is not modelled");
-    transpose_b = flag(a_in_registers ? 6 : 7);
+    if (!bytes && !a_in_registers && flag(6)) fail("a transposed A is not modelled");
+    transpose_b = !bytes && flag(a_in_registers ? 6 : 7);
   }
   const std::string first = variable_of(arg(0).parts[0].text), array = first.substr(0, first.find('['));
   emit(std::string("{") + (a_in_registers ? "const uint32_t a[] = " + read_list(arg(1), "b32", 4) + ";" : ""));

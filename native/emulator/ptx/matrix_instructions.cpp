@@ -97,9 +97,9 @@ void mma(matrix_type type, uint32_t *d, const uint32_t *a, const uint32_t *b, in
 }
 void wgmma(matrix_type type, uint32_t n, void *d, uint64_t a, const uint32_t *a_registers, uint64_t b, bool transpose_b,
            bool accumulate, int line) {
-  const wgmma_type t = type == matrix_type::s8     ? wgmma_type::s8
-                       : type == matrix_type::bf16 ? wgmma_type::bf16
-                                                   : wgmma_type::f16;
+  static constexpr wgmma_type types[] = {wgmma_type::f16, wgmma_type::bf16, wgmma_type::e4m3, wgmma_type::e5m2,
+                                         wgmma_type::s8};
+  const wgmma_type t = types[int(type)];
   wgmma_issue({t, n, d, a, b, a_registers, transpose_b, accumulate}, here(line));
 }
 void wgmma_fence(int line) {

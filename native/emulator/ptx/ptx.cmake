@@ -1,5 +1,8 @@
 # The translator from PTX to C++, and the backend's kernels as nvcc compiles them, translated: linked into tests only.
-#   GONKA_PTX_FULL   OFF | ON   translate every kernel; OFF leaves out those of gonka_ptx_left_out
+#   GONKA_PTX        OFF | ON   with nvcc: build and run the conformance cases on the PTX of the backend's kernels, test
+#                               translated_ptx: minutes of nvcc and of compiling, so not by default
+#   GONKA_PTX_FULL   OFF | ON   of every kernel; OFF leaves out those of gonka_ptx_left_out
+option(GONKA_PTX "Run the conformance cases on the kernels' translated PTX" OFF)
 option(GONKA_PTX_FULL "Translate and test every kernel's PTX" OFF)
 # Kernels that differ from one that stays by the element type or the tile alone: half of all the code, and of the time to
 # compile it. What stays covers every instruction wrapper and every op. Regular expressions on mangled names.
@@ -29,7 +32,7 @@ add_library(gonka_ptx_machine STATIC EXCLUDE_FROM_ALL ${machine_sources})
 target_link_libraries(gonka_ptx_machine PUBLIC gonka_emulator)
 target_compile_options(gonka_ptx_machine PRIVATE -O3)
 add_library(gonka_ptx_kernels STATIC EXCLUDE_FROM_ALL ${ptx_directory}/kernel_table.cpp ${ptx_directory}/symbols.cpp)
-target_link_libraries(gonka_ptx_kernels PUBLIC gonka_ptx_machine gonka_cuda_emulated)
+target_link_libraries(gonka_ptx_kernels PUBLIC gonka_ptx_machine gonka_emulated_runtime)
 
 # nvcc_ptx(OUT ptx SOURCE file ARCH 80): PTX of a kernel file, with the flags of the library's own build.
 function(nvcc_ptx)

@@ -10,6 +10,10 @@
 #include "number.hpp"
 #include "runtime_emulator.hpp"
 
+#if defined(GONKA_TRANSLATED_PTX)
+#include "ptx/kernel_table.hpp"
+#endif
+
 namespace planted {
 
 using namespace gonka;
@@ -22,6 +26,9 @@ struct problem {
 // nothing to say.
 template <class F>
 std::string run(const problem &p, uint64_t seed, F launch) {
+#if defined(GONKA_TRANSLATED_PTX)
+  emulator::emulated_translation() = emulator::translated::translation_of;
+#endif
   emulator::emulated_options().seed = seed;
   uint32_t state = 12345;
   const auto fill = [&](int64_t rows) {
