@@ -93,6 +93,12 @@ const entries: readonly CommandEntry[] = [
     load: () => import('./commands/verify.ts'),
   },
   {
+    name: 'challenge',
+    summary: 'issue fresh challenges and certify the time of their proofs; check a certificate',
+    example: 'gonka-miner challenge serve --key issuer.json --data ./challenges',
+    load: () => import('./commands/challenge.ts'),
+  },
+  {
     name: 'keys',
     summary: 'create, import or show a key of the Gonka chain',
     example: 'gonka-miner keys create --key miner.json',

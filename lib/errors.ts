@@ -33,6 +33,7 @@ export const ownCodes = [
   'ERR_GK_PROOF_ARTIFACT', // a nonce or distance out of its range
   'ERR_GK_PROOF_DISTANCE', // recomputed distances differ
   'ERR_GK_PROOF_MODEL', // the model's files are missing or are another model's
+  'ERR_GK_CHALLENGE', // a challenge service refused, or gives no answer
 ] as const
 
 export type ErrorCode = keyof typeof statusCodes | (typeof ownCodes)[number]

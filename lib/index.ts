@@ -14,6 +14,7 @@ import { type DeviceChoice, openChosenDevice } from './backends.ts'
 import { loadNative } from './native.ts'
 import type { DeviceReport, NativeDevice, TinyModelFiles, TinyModelRequest } from './native-api.ts'
 import { type ProveV2Options, proveV2 as proveV2With } from './proof/prove-v2.ts'
+import { type VerifyOptions, type VerifyResult, verifyProof } from './proof/verify.ts'
 
 export { type AgainstOptions, benchAgainst } from './bench/against.ts'
 export { type BenchFigure, type BenchOptions, type BenchReport, bench } from './bench/bench.ts'
@@ -78,12 +79,7 @@ export type {
 export { type Proof, type ProveOptions, prove } from './proof/prove.ts'
 export { type ProveThroughputOptions, proveThroughput, type ThroughputProof } from './proof/prove-throughput.ts'
 export type { Recomputation } from './proof/recompute.ts'
-export {
-  type Expectations,
-  type VerifyOptions,
-  type VerifyResult,
-  verifyProof as verify,
-} from './proof/verify.ts'
+export type { Expectations, VerifyOptions, VerifyResult } from './proof/verify.ts'
 export { type ArtifactFile, type ArtifactTrace, loadArtifactFile, parseArtifactFile } from './protocol/artifact-file.ts'
 export {
   type ArtifactInclusion,
@@ -112,6 +108,14 @@ export {
 /** What this machine offers. Libraries that GONKA_BACKEND_PATH names appear once openDevice has loaded them. */
 export async function devices(): Promise<readonly DeviceReport[]> {
   return await loadNative().devices()
+}
+
+/**
+ * Whether a proof file is true. Throws ERR_GK_PROOF_UNREADABLE if bytes are no proof file, and what the device throws;
+ * every other defect is a result that says so. Shares are recomputed by the addon on all threads.
+ */
+export function verify(bytes: Uint8Array, options: VerifyOptions): Promise<VerifyResult> {
+  return verifyProof(bytes, { checkShares: (...given) => loadNative().checkShares(...given), ...options })
 }
 
 /**

@@ -12,6 +12,7 @@ import type {
   BenchSession,
   BenchWarmUp,
   CheckResult,
+  CheckSharesRequest,
   CheckSummary,
   ConformanceRequest,
   CpuPeak,
@@ -86,9 +87,10 @@ interface RawBenchSession extends Omit<BenchSession, 'warm' | 'run' | 'runPairs'
 
 /** What the .node file exports. */
 export interface RawAddon
-  extends Omit<NativeApi, 'loadBackend' | 'openDevice' | 'devices' | 'modelDigest' | 'makeTinyModel'> {
+  extends Omit<NativeApi, 'loadBackend' | 'openDevice' | 'devices' | 'modelDigest' | 'makeTinyModel' | 'checkShares'> {
   modelDigest(directory: string, onProgress?: (fraction: number, step: string) => void): RawTask<string>
   makeTinyModel(request: TinyModelRequest): RawTask<TinyModelFiles>
+  checkShares(request: CheckSharesRequest, onChecked?: (done: number) => void): RawTask<Uint8Array>
   devices(): RawTask<readonly DeviceReport[]>
   loadBackend(path: string, alias?: string): BackendReport
   openDevice(request: OpenDeviceRequest, onNotice?: (sentence: string) => void): RawTask<RawDevice>
@@ -312,6 +314,7 @@ export function adaptAddon(raw: RawAddon): NativeApi {
     },
     allowedCpus: () => guarded(() => raw.allowedCpus()),
     pinProcess: (cpus) => guarded(() => raw.pinProcess(cpus)),
+    checkShares: (request, onChecked, signal) => follow(() => raw.checkShares(request, onChecked), signal),
     devices: () => follow(() => raw.devices(), undefined),
     modelDigest: (directory, onProgress, signal) => follow(() => raw.modelDigest(directory, onProgress), signal),
     makeTinyModel: (request) => follow(() => raw.makeTinyModel(request), undefined),

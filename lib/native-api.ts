@@ -440,20 +440,34 @@ export interface MatmulPowRunRequest {
   /** 0 .. 2^64 - 1. Nonces run one after the other from here. */
   readonly firstNonce: bigint
   readonly nonceCount: number
-  /** Ends after the nonce in which this many shares are reached; all nonces run if absent. */
+  /** Distance between two nonces of the run; 1 if absent. Devices share a range by starting apart. */
+  readonly nonceStep?: number
+  /** Ends after the part of a nonce in which this many shares are reached; all nonces run if absent. */
   readonly stopShares?: number
 }
 
 export interface MatmulPowStats {
   /** Finished: each is m / 64 times n / 64 tiles. */
   readonly nonces: number
+  /** Of the finished nonces and of the one that was under way. */
+  readonly tiles: number
   readonly shares: number
   /** Wall time of the run, without waiting for the device. */
   readonly seconds: number
 }
 
-/** Shares found since the last call, ordered by (nonce, bi, bj), and how many nonces were finished since then. */
-export type OnShares = (nonces: BigUint64Array, bi: Uint32Array, bj: Uint32Array, finished: number) => void
+/** Shares found since the last call, in the order of the work, and how many tiles were computed since then. */
+export type OnShares = (nonces: BigUint64Array, bi: Uint32Array, bj: Uint32Array, tiles: number) => void
+
+export interface CheckSharesRequest {
+  readonly job: MatmulPowRunJob
+  /** A share is (nonces[i], bi[i], bj[i]). */
+  readonly nonces: BigUint64Array
+  readonly bi: Uint32Array
+  readonly bj: Uint32Array
+  /** As many as this process may use if absent. */
+  readonly threads?: number
+}
 
 export interface TinyModelRequest {
   /** Must exist and hold no model. */
@@ -507,7 +521,7 @@ export interface NativeDevice {
     onProgress?: (fraction: number, step: string) => void,
     signal?: AbortSignal,
   ): Promise<PocV2Session>
-  /** Searches nonces for winning tiles. onShares comes at most some twenty times a second; stops within one nonce. */
+  /** Searches nonces for winning tiles. onShares comes at most some twenty times a second; stops within about 0.1 s. */
   matmulPow(request: MatmulPowRunRequest, onShares: OnShares, signal?: AbortSignal): Promise<MatmulPowStats>
   /** Sensors, read beside work on the device. Rejects with ERR_GK_UNSUPPORTED and the cause where nothing can be read. */
   telemetry(): Promise<Telemetry>
@@ -566,6 +580,15 @@ export interface NativeApi {
   allowedCpus(): readonly number[]
   /** Confines all threads of this process to these processors. Throws ERR_GK_INVALID_ARGUMENT if the kernel refuses. */
   pinProcess(cpus: readonly number[]): void
+  /**
+   * Recomputes single tiles of a matmul-pow job on this machine's CPU: 1 where the tile's ticket wins, else 0. onChecked:
+   * how many are done, at most some twenty times a second.
+   */
+  checkShares(
+    request: CheckSharesRequest,
+    onChecked?: (done: number) => void,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>
   /** Of every device; the first time, the known answers of every op are run on each. */
   devices(): Promise<readonly DeviceReport[]>
   /**

@@ -1,7 +1,9 @@
 /** What `verify` says about a proof, as JSON and as text. */
 import type { Io } from '../io.ts'
 import { toJson } from '../json.ts'
+import type { SignedCertificate } from '../proof/certificate.ts'
 import type {
+  Energy,
   Environment,
   MatmulPowStatement,
   PocV1Statement,
@@ -12,7 +14,8 @@ import type {
 import type { Recomputation } from '../proof/recompute.ts'
 import { detectionProbability } from '../proof/sample.ts'
 import type { VerifyResult } from '../proof/verify.ts'
-import { provenWork } from '../protocol/matmul-pow-work.ts'
+import { tileSize } from '../protocol/matmul-pow.ts'
+import { type ProvenWork, provenWork } from '../protocol/matmul-pow-work.ts'
 import { parameterCount, paramsName } from '../protocol/params.ts'
 import { paint, siNumber, threeDigits } from '../terminal.ts'
 
@@ -23,7 +26,13 @@ const secondsOf = (nanoseconds: bigint): number => Number(nanoseconds) / 1e9
 const chanceOf = (total: number, { computed }: Recomputation): number =>
   detectionProbability(total, computed, Math.ceil(total / 100))
 
-export function describeJson(file: string, result: VerifyResult, listShares: boolean): object {
+export interface ReportExtras {
+  readonly listShares: boolean
+  /** Known to belong to a valid proof. */
+  readonly certificate?: SignedCertificate
+}
+
+export function describeJson(file: string, result: VerifyResult, extras: ReportExtras): object {
   const { payload, recomputation, publicKey, address, valid, problem } = result
   if (!payload) return { file, valid, reason: problem ?? null, signer: null, statement: null, recomputed: null }
   const { statement, environment, timing, energy } = payload
@@ -34,7 +43,7 @@ export function describeJson(file: string, result: VerifyResult, listShares: boo
     reason: problem ?? null,
     signer: { public_key: hex(publicKey), address },
     statement: statementJson(statement),
-    ...(statement.kind === 'matmul_pow' ? matmulPowFigures(statement, valid, listShares) : {}),
+    ...(statement.kind === 'matmul_pow' ? matmulPowFigures(statement, result, extras) : {}),
     environment: toJson(environment),
     timing: {
       started_unix_ms: Number(timing.startedUnixMs),
@@ -95,7 +104,11 @@ function matmulPowJson({ kind, profile, m, n, k, shares, publicKey, challenge, t
   return { kind, params, public_key: hex(publicKey), challenge: hex(challenge), target: hex(target) }
 }
 
-function matmulPowFigures(statement: MatmulPowStatement, valid: boolean, listShares: boolean): object {
+function matmulPowFigures(
+  statement: MatmulPowStatement,
+  { valid, payload, recomputation }: VerifyResult,
+  { listShares, certificate }: ReportExtras,
+): object {
   const { kind: _, ...same } = matmulPowJson(statement) as { kind: string }
   const shares = Array.from(statement.nonces, (nonce, i) => ({
     nonce: String(nonce),
@@ -103,21 +116,52 @@ function matmulPowFigures(statement: MatmulPowStatement, valid: boolean, listSha
     bj: statement.bj[i],
   }))
   // An invalid proof proves no work.
-  return { ...same, work: valid ? toJson(provenWork(statement)) : null, ...(listShares ? { shares } : {}) }
+  const work = valid ? provenWork(statement) : undefined
+  const joules = payload?.energy.joules
+  return {
+    ...same,
+    work: work ? toJson(work) : null,
+    verification: recomputation
+      ? {
+          macs: macsOf(statement, recomputation.computed),
+          seconds: recomputation.seconds,
+          work_per_verification: work ? work.macs / macsOf(statement, recomputation.computed) : null,
+        }
+      : null,
+    joules_per_tmac: work && joules !== undefined ? joules / (work.macs / 1e12) : null,
+    certified: work && certificate ? certifiedJson(work, certificate) : null,
+    ...(listShares ? { shares } : {}),
+  }
 }
 
-export function describeText(io: Io, file: string, result: VerifyResult): string {
+/** Multiply-accumulates of recomputing so many tiles. */
+function macsOf({ k }: MatmulPowStatement, tiles: number): number {
+  return tiles * tileSize * tileSize * k
+}
+
+const elapsedOf = ({ certificate }: SignedCertificate): number => secondsOf(certificate.elapsedNs)
+
+function certifiedJson(work: ProvenWork, certificate: SignedCertificate): object {
+  const seconds = elapsedOf(certificate)
+  return {
+    issuer: hex(certificate.publicKey),
+    elapsed_seconds: seconds,
+    macs_per_second: work.macs / seconds,
+    macs_per_second_lower_bound: work.macsLowerBound / seconds,
+  }
+}
+
+export function describeText(io: Io, file: string, result: VerifyResult, { certificate }: ReportExtras): string {
   const { payload, recomputation, problem, valid } = result
   const lines: string[] = []
   if (payload) {
     const { statement, environment, timing, energy } = payload
     lines.push(`signed by    ${result.address} (${hex(result.publicKey)})`)
-    lines.push(...statementLines(statement, timing, valid))
+    lines.push(...statementLines(statement, result, certificate))
     lines.push(...originLines(environment, timing))
-    const joules =
-      energy.joules === undefined ? energy.method : `${threeDigits(energy.joules)} J, read by ${energy.method}`
-    lines.push(`energy       ${joules}`)
+    lines.push(energyLine(energy, statement, valid))
     if (recomputation) lines.push(...recomputedLines(recomputation, statement.nonces.length))
+    if (recomputation && statement.kind === 'matmul_pow' && valid) lines.push(costLine(recomputation, statement))
   }
   const verdict = valid
     ? paint(io, io.out, 'green', 'VALID')
@@ -125,14 +169,33 @@ export function describeText(io: Io, file: string, result: VerifyResult): string
   return `${[...lines, `${file}: ${verdict}`].join('\n')}\n`
 }
 
-function statementLines(statement: Statement, timing: Timing, valid: boolean): string[] {
+function energyLine({ method, joules }: Energy, statement: Statement, valid: boolean): string {
+  if (joules === undefined) return `energy       ${method}`
+  const per =
+    statement.kind === 'matmul_pow' && valid
+      ? `, ${threeDigits(joules / (provenWork(statement).macs / 1e12))} J/TMAC`
+      : ''
+  return `energy       ${threeDigits(joules)} J${per}, read by ${method} (as the prover says)`
+}
+
+function costLine({ computed, seconds }: Recomputation, statement: MatmulPowStatement): string {
+  const macs = macsOf(statement, computed)
+  const ratio = siNumber(provenWork(statement).macs / macs)
+  return `cost         ${siNumber(macs)}MAC and ${threeDigits(seconds)} s of verification; the work proven is ${ratio} times that`
+}
+
+function statementLines(
+  statement: Statement,
+  { payload, valid }: VerifyResult,
+  certificate: SignedCertificate | undefined,
+): string[] {
   switch (statement.kind) {
     case 'poc_v1':
       return pocV1Lines(statement)
     case 'poc_v2':
       return pocV2Lines(statement)
     case 'matmul_pow':
-      return matmulPowLines(statement, timing, valid)
+      return matmulPowLines(statement, payload?.timing, valid, certificate)
   }
 }
 
@@ -158,7 +221,12 @@ function pocV1Lines({ nonces, searched, rTarget, params, blockHash, partition }:
   ]
 }
 
-function matmulPowLines(statement: MatmulPowStatement, timing: Timing, valid: boolean): string[] {
+function matmulPowLines(
+  statement: MatmulPowStatement,
+  timing: Timing | undefined,
+  valid: boolean,
+  certificate: SignedCertificate | undefined,
+): string[] {
   const { profile, m, n, k, shares, challenge } = statement
   const lines = [
     `statement    matmul-pow, ${shares} shares of ${profile} products ${m}x${n}x${k}`,
@@ -170,7 +238,13 @@ function matmulPowLines(statement: MatmulPowStatement, timing: Timing, valid: bo
   lines.push(
     `work         ${siNumber(macs)}MAC +- ${percent}%; at least ${siNumber(macsLowerBound)}MAC with confidence 0.999`,
   )
-  const seconds = secondsOf(timing.elapsedNs)
+  if (certificate) {
+    const seconds = elapsedOf(certificate)
+    const rates = `${siNumber(macs / seconds)}MAC/s, at least ${siNumber(macsLowerBound / seconds)}MAC/s`
+    lines.push(`rate         ${rates}, in ${threeDigits(seconds)} s by the clock of ${hex(certificate.publicKey)}`)
+    return lines
+  }
+  const seconds = secondsOf(timing?.elapsedNs ?? 0n)
   if (seconds > 0) lines.push(`rate         ${siNumber(macs / seconds)}MAC/s, if the prover's clock is believed`)
   return lines
 }

@@ -12,11 +12,15 @@
  *  "searched", "artifacts"}.
  * Of matmul-pow: {"kind": "matmul_pow", "params": {"profile", "m", "n", "k", "shares"}, "public_key", "challenge",
  *  "target"}; the last four stand at the top level as well, with "work": {"tiles", "relative_spread",
- *  "tiles_lower_bound", "macs", "macs_lower_bound"} and, with --shares, "shares": [{"nonce" (text), "bi", "bj"}].
+ *  "tiles_lower_bound", "macs", "macs_lower_bound"}, "verification": {"macs", "seconds", "work_per_verification"},
+ *  "joules_per_tmac" (null unless read), "certified": null or {"issuer", "elapsed_seconds", "macs_per_second",
+ *  "macs_per_second_lower_bound"} (from --certificate) and, with --shares, "shares": [{"nonce" (text), "bi", "bj"}].
  */
 import { InvalidArgumentError } from 'commander'
 import { exitCodes } from '../errors.ts'
 import { type Io, writeJson } from '../io.ts'
+import type { SignedCertificate } from '../proof/certificate.ts'
+import type { VerifyResult } from '../proof/verify.ts'
 import { startProgress } from '../terminal.ts'
 import { type Define, type DeviceOptions, integer, jsonOption, openDevice, withDeviceOptions } from './command.ts'
 
@@ -27,6 +31,7 @@ interface Options extends DeviceOptions {
   readonly params?: string
   readonly challenge?: string
   readonly model?: string
+  readonly certificate?: string
   readonly shares?: boolean
   readonly json?: boolean
 }
@@ -39,6 +44,7 @@ export const define: Define = (command, run) => {
     .option('--params <set>', 'refuse a proof with other parameters than default, v1, v2 or a JSON file')
     .option('--challenge <hex>', 'refuse a matmul-pow proof for any other challenge')
     .option('--model <dir>', 'files of the model that a PoC v2 proof is about')
+    .option('--certificate <file>', 'of a matmul-pow proof: the time, by the clock of whoever issued the challenge')
     .option('--shares', 'with --json: list the shares of a matmul-pow proof')
     .option(...jsonOption)
     .action(run(verify))
@@ -60,14 +66,16 @@ async function verify(io: Io, path: string, options: Options): Promise<number> {
       import('./verify-report.ts'),
     ])
   const bytes = await readBytes(path, limits.fileBytes)
+  const certificate = options.certificate === undefined ? undefined : await readCertificate(options.certificate)
   const progress = startProgress(io)
   let device: Awaited<ReturnType<typeof openDevice>> | undefined
   try {
-    const result = await verifyProof(bytes, {
+    const verified = await verifyProof(bytes, {
       device: async () => {
         device = await openDevice(io, options)
         return device
       },
+      checkShares: async (...given) => (await io.native()).checkShares(...given),
       sample: options.sample,
       ...(options.model === undefined
         ? {}
@@ -88,11 +96,29 @@ async function verify(io: Io, path: string, options: Options): Promise<number> {
       signal: io.signal,
     })
     progress.done()
-    if (options.json) writeJson(io, describeJson(path, result, options.shares === true))
-    else io.out.write(describeText(io, path, result))
+    const result = certificate ? await certify(bytes, verified, certificate) : verified
+    const extras = { listShares: options.shares === true, ...(certificate ? { certificate } : {}) }
+    if (options.json) writeJson(io, describeJson(path, result, extras))
+    else io.out.write(describeText(io, path, result, extras))
     return result.valid ? exitCodes.ok : exitCodes.failed
   } finally {
     progress.done()
     await device?.close()
   }
+}
+
+async function readCertificate(path: string): Promise<SignedCertificate> {
+  const [{ readBytes }, { certificateLimit, openCertificate }] = await Promise.all([
+    import('../files.ts'),
+    import('../proof/certificate.ts'),
+  ])
+  return openCertificate(await readBytes(path, certificateLimit))
+}
+
+/** The result, with the certificate's disagreement as its problem where there is one. */
+async function certify(proof: Uint8Array, result: VerifyResult, signed: SignedCertificate): Promise<VerifyResult> {
+  if (!result.valid || !result.payload) return result
+  const { certificateMismatch } = await import('../proof/certificate.ts')
+  const message = certificateMismatch(signed.certificate, proof, result.payload.statement)
+  return message === undefined ? result : { ...result, valid: false, problem: { code: 'ERR_GK_PROOF_PARAMS', message } }
 }

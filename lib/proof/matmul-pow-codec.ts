@@ -1,7 +1,7 @@
 /** The statement of matmul-pow as a message. */
 import { type MatmulPowProfile, matmulPowProfiles, maxShares } from '../protocol/matmul-pow.ts'
 import type { MatmulPowStatement } from './payload.ts'
-import { integer, list, long, type Message, number, own, unreadable, withoutDefaults } from './wire.ts'
+import { exactBytes, integer, list, long, type Message, number, unreadable, withoutDefaults } from './wire.ts'
 
 export function wireMatmulPow(statement: MatmulPowStatement): object {
   const { kind, profile, nonces, bi, bj, ...rest } = statement
@@ -32,17 +32,11 @@ export function readMatmulPow(message: Message): MatmulPowStatement {
     n: number(message, 'n'),
     k: number(message, 'k'),
     shares: number(message, 'shares'),
-    target: exactly(message, 'target', 32),
-    challenge: exactly(message, 'challenge', 32),
-    publicKey: exactly(message, 'publicKey', 33),
+    target: exactBytes(message, 'target', 32),
+    challenge: exactBytes(message, 'challenge', 32),
+    publicKey: exactBytes(message, 'publicKey', 33),
     nonces: BigUint64Array.from(nonces, integer),
     bi: Uint32Array.from(bi as number[]),
     bj: Uint32Array.from(bj as number[]),
   }
-}
-
-function exactly(message: Message, field: string, length: number): Uint8Array {
-  const value = own(message, field)
-  if (!(value instanceof Uint8Array) || value.length !== length) throw unreadable(`${field} is not ${length} bytes`)
-  return Uint8Array.from(value)
 }

@@ -1,9 +1,7 @@
 /** Computing anew what a proof claims, for chosen artifacts. */
-import { setImmediate } from 'node:timers/promises'
 import { GonkaError, throwIfAborted } from '../errors.ts'
 import type { NativeDevice } from '../native-api.ts'
-import { jobSeed, nonceSeed, ticketOf, wins } from '../protocol/matmul-pow.ts'
-import type { Environment, MatmulPowStatement, PocV1Statement } from './payload.ts'
+import type { Environment, PocV1Statement } from './payload.ts'
 
 export interface Recomputation {
   readonly kind: 'poc_v1' | 'poc_v2' | 'matmul_pow'
@@ -74,25 +72,4 @@ export async function recomputeDistances(
   } finally {
     await session.close()
   }
-}
-
-/** Tickets of the shares with these indices, in this thread; other work gets its turn between two shares. */
-export async function recomputeTickets(
-  statement: MatmulPowStatement,
-  indices: readonly number[],
-  { onProgress, signal }: RecomputeOptions,
-): Promise<Recomputation> {
-  const started = performance.now()
-  const seed = jobSeed(statement)
-  let mismatches = 0
-  for (const [done, at] of indices.entries()) {
-    throwIfAborted(signal)
-    const nonce = nonceSeed(seed, statement.nonces[at] as bigint)
-    const ticket = ticketOf(statement, nonce, statement.bi[at] as number, statement.bj[at] as number)
-    if (!wins(ticket, statement.target)) mismatches++
-    onProgress?.(`recomputed ${done + 1} of ${indices.length} shares`, (done + 1) / indices.length)
-    await setImmediate()
-  }
-  const seconds = (performance.now() - started) / 1000
-  return { kind: 'matmul_pow', computed: indices.length, mismatches, maxDifference: 0, tolerance: 0, seconds }
 }

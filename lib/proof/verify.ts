@@ -5,7 +5,8 @@ import type { NativeDevice, PocV1Params } from '../native-api.ts'
 import { paramsFields } from '../protocol/params.ts'
 import { decodePayload, decodeProofFile } from './codec.ts'
 import type { Payload, Statement } from './payload.ts'
-import { type Recomputation, recomputeDistances, recomputeTickets } from './recompute.ts'
+import { type Recomputation, recomputeDistances } from './recompute.ts'
+import { type CheckShares, recomputeTickets } from './recompute-tickets.ts'
 import { modelProblem, recomputeVectors } from './recompute-v2.ts'
 import { drawSample } from './sample.ts'
 import { hasValidSignature } from './sign.ts'
@@ -26,6 +27,8 @@ export interface VerifyOptions {
   readonly device: () => Promise<NativeDevice>
   /** How many distances or shares to compute anew, drawn after the file has been read; 32 if absent. */
   readonly sample?: number | 'all'
+  /** How shares of matmul-pow are recomputed; in plain JavaScript, some 0.1 s each, if absent. */
+  readonly checkShares?: CheckShares
   /** Where the model of a PoC v2 proof lies, and how its digest is found. */
   readonly model?: ModelFiles
   readonly expect?: Expectations

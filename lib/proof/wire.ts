@@ -17,11 +17,11 @@ export function messageType(name: string): protobuf.Type {
 /** A decoded message: own properties are the fields that were in the bytes (repeated ones always). */
 export type Message = Readonly<Record<string, unknown>>
 
-export function decodeMessage(name: string, bytes: Uint8Array): Message {
+export function decodeMessage(name: string, bytes: Uint8Array, what = 'a proof file'): Message {
   try {
     return messageType(name).decode(bytes) as unknown as Message
   } catch (error) {
-    throw unreadable(`not a proof file: ${messageOf(error)}`, error)
+    throw unreadable(`not ${what}: ${messageOf(error)}`, error)
   }
 }
 
@@ -33,6 +33,13 @@ export function section(message: Message, field: string, name: string = field): 
   const value = own(message, field)
   if (value === undefined) throw unreadable(`the payload has no ${name}`)
   return value as Message
+}
+
+/** A copy of a bytes field of a fixed length. */
+export function exactBytes(message: Message, field: string, length: number): Uint8Array {
+  const value = own(message, field)
+  if (!(value instanceof Uint8Array) || value.length !== length) throw unreadable(`${field} is not ${length} bytes`)
+  return Uint8Array.from(value)
 }
 
 export function list(message: Message, field: string): readonly unknown[] {

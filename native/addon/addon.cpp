@@ -200,6 +200,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["devices"] = Napi::Function::New(env, devices);
   exports["modelDigest"] = Napi::Function::New(env, start_model_digest);
   exports["makeTinyModel"] = Napi::Function::New(env, start_make_tiny);
+  exports["checkShares"] = Napi::Function::New(env, start_check_shares);
   exports["openDevice"] = Napi::Function::New(env, open);
   return exports;
 }

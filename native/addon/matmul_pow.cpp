@@ -55,11 +55,19 @@ matmul_pow::job to_job(const Napi::Object &from) {
   return j;
 }
 
-// Nonces finished since the last report and the shares they gave.
+template <class Array>
+Array get_array(const Napi::Object &from, const char *field, napi_typedarray_type type, const char *expected) {
+  const Napi::Value given = from.Get(field);
+  if (!given.IsTypedArray() || given.As<Napi::TypedArray>().TypedArrayType() != type)
+    throw type_error(from.Env(), field, expected, given);
+  return given.As<Array>();
+}
+
+// Tiles computed since the last report and the shares they gave.
 struct pending_report {
   std::vector<uint64_t> nonces;
   std::vector<uint32_t> bi, bj;
-  uint64_t finished = 0;
+  uint64_t tiles = 0;
 };
 
 template <class Array, class T>
@@ -70,10 +78,10 @@ Array to_array(Napi::Env env, const std::vector<T> &from) {
 }
 
 void post_report(task_context &ctx, const shared_function &on_shares, pending_report &report) {
-  if (report.finished == 0) return;
+  if (report.tiles == 0) return;
   ctx.post([on_shares, r = std::move(report)](Napi::Env env) {
     on_shares.call({to_array<Napi::BigUint64Array>(env, r.nonces), to_array<Napi::Uint32Array>(env, r.bi),
-                    to_array<Napi::Uint32Array>(env, r.bj), Napi::Number::New(env, double(r.finished))});
+                    to_array<Napi::Uint32Array>(env, r.bj), Napi::Number::New(env, double(r.tiles))});
   });
   report = {};
 }
@@ -84,47 +92,88 @@ Napi::Value start_matmul_pow(Napi::Env env, std::shared_ptr<open_device> device,
                              const Napi::Value &on_shares_given) {
   const matmul_pow::job j = to_job(to_object(request.Get("job"), "job"));
   const uint64_t first_nonce = get_nonce(request, "firstNonce");
+  const auto nonce_step = uint64_t(optional_integer(request, "nonceStep", 1, k_max_count, 1));
   const auto nonce_count = uint64_t(get_integer(request, "nonceCount", 1, k_max_count));
   const auto stop_shares = uint64_t(optional_integer(request, "stopShares", 1, k_max_count, k_max_count));
   const shared_function on_shares(on_shares_given);
-  return start_task(env, "gonka.matmulPow",
-                    [device, j, first_nonce, nonce_count, stop_shares, on_shares](task_context &ctx) -> js_result {
-                      const device_turn turn(*device, ctx);
-                      const auto start = clock::now();
-                      auto reported = start;
-                      pending_report report;
-                      uint64_t found = 0;
-                      matmul_pow::run_request run;
-                      run.first_nonce = first_nonce;
-                      run.nonce_count = nonce_count;
-                      run.cancel = &ctx.cancelled();
-                      run.on_nonce = [&](const matmul_pow::nonce_result &result) {
-                        for (const matmul_pow::share &one : result.shares) {
-                          report.nonces.push_back(one.nonce);
-                          report.bi.push_back(one.bi);
-                          report.bj.push_back(one.bj);
-                        }
-                        ++report.finished;
-                        found += result.shares.size();
-                        if (const auto now = clock::now(); now - reported >= k_report_interval) {
-                          reported = now;
-                          post_report(ctx, on_shares, report);
-                        }
-                        return found < stop_shares;
-                      };
-                      const matmul_pow::run_stats stats = matmul_pow::run(device->handle, j, run);
-                      const double seconds = std::chrono::duration<double>(clock::now() - start).count();
-                      if (ctx.cancelled().load()) throw status_error(GK_CANCELLED, "cancelled");
-                      post_report(ctx, on_shares, report);
-                      return [stats, seconds](Napi::Env e) -> Napi::Value {
-                        Napi::Object out = Napi::Object::New(e);
-                        out["nonces"] = double(stats.nonces);
-                        out["shares"] = double(stats.shares);
-                        out["seconds"] = seconds;
-                        return out;
-                      };
-                    },
-                    {on_shares});
+  return start_task(
+      env, "gonka.matmulPow",
+      [device, j, first_nonce, nonce_step, nonce_count, stop_shares, on_shares](task_context &ctx) -> js_result {
+        const device_turn turn(*device, ctx);
+        const auto start = clock::now();
+        auto reported = start;
+        pending_report report;
+        uint64_t found = 0;
+        matmul_pow::run_request run;
+        run.first_nonce = first_nonce;
+        run.nonce_step = nonce_step;
+        run.nonce_count = nonce_count;
+        run.cancel = &ctx.cancelled();
+        run.on_part = [&](const matmul_pow::part_result &result) {
+          for (const matmul_pow::share &one : result.shares) {
+            report.nonces.push_back(one.nonce);
+            report.bi.push_back(one.bi);
+            report.bj.push_back(one.bj);
+          }
+          report.tiles += result.tiles;
+          found += result.shares.size();
+          if (const auto now = clock::now(); now - reported >= k_report_interval) {
+            reported = now;
+            post_report(ctx, on_shares, report);
+          }
+          return found < stop_shares;
+        };
+        const matmul_pow::run_stats stats = matmul_pow::run(device->handle, j, run);
+        const double seconds = std::chrono::duration<double>(clock::now() - start).count();
+        if (ctx.cancelled().load()) throw status_error(GK_CANCELLED, "cancelled");
+        post_report(ctx, on_shares, report);
+        return [stats, seconds](Napi::Env e) -> Napi::Value {
+          Napi::Object out = Napi::Object::New(e);
+          out["nonces"] = double(stats.nonces);
+          out["tiles"] = double(stats.tiles);
+          out["shares"] = double(stats.shares);
+          out["seconds"] = seconds;
+          return out;
+        };
+      },
+      {on_shares});
+}
+
+// checkShares({ job, nonces, bi, bj, threads? }, onChecked?) -> { promise: Promise<Uint8Array>, cancel }
+Napi::Value start_check_shares(const Napi::CallbackInfo &info) {
+  const Napi::Env env = info.Env();
+  const Napi::Object request = to_object(info[0], "checkShares");
+  const matmul_pow::job j = to_job(to_object(request.Get("job"), "job"));
+  const auto nonces = get_array<Napi::BigUint64Array>(request, "nonces", napi_biguint64_array, "a BigUint64Array");
+  const auto bi = get_array<Napi::Uint32Array>(request, "bi", napi_uint32_array, "a Uint32Array");
+  const auto bj = get_array<Napi::Uint32Array>(request, "bj", napi_uint32_array, "a Uint32Array");
+  if (nonces.ElementLength() != bi.ElementLength() || nonces.ElementLength() != bj.ElementLength())
+    throw make_error(env, GK_INVALID_ARGUMENT,
+                     "nonces, bi, bj: expected as many of each, got " + std::to_string(nonces.ElementLength()) + ", " +
+                         std::to_string(bi.ElementLength()) + ", " + std::to_string(bj.ElementLength()));
+  std::vector<matmul_pow::tile_name> tiles(nonces.ElementLength());
+  for (size_t i = 0; i < tiles.size(); ++i) tiles[i] = {nonces[i], bi[i], bj[i]};
+  const auto threads = uint32_t(optional_integer(request, "threads", 1, 4096, 0));
+  const shared_function on_checked(info[1]);
+  return start_task(
+      env, "gonka.checkShares",
+      [j, tiles = std::move(tiles), threads, on_checked](task_context &ctx) -> js_result {
+        auto reported = clock::now();
+        matmul_pow::check_request check;
+        check.tiles = tiles;
+        check.threads = threads;
+        check.cancel = &ctx.cancelled();
+        check.on_checked = [&](uint64_t done) {
+          const auto now = clock::now();
+          if (!on_checked || now - reported < k_report_interval) return;
+          reported = now;
+          ctx.post([on_checked, done](Napi::Env e) { on_checked.call({Napi::Number::New(e, double(done))}); });
+        };
+        return [wins = matmul_pow::check_tiles(j, check)](Napi::Env e) -> Napi::Value {
+          return to_array<Napi::Uint8Array>(e, wins);
+        };
+      },
+      {on_checked});
 }
 
 }  // namespace gonka::addon

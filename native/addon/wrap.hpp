@@ -87,6 +87,7 @@ Napi::Value open_bench(Napi::Env env, std::shared_ptr<open_device> device, const
 // { promise: Promise<MatmulPowStats>, cancel }.
 Napi::Value start_matmul_pow(Napi::Env env, std::shared_ptr<open_device> device, const Napi::Object &request,
                              const Napi::Value &on_shares);
+Napi::Value start_check_shares(const Napi::CallbackInfo &info);
 
 // What Telemetry of lib/native-api.ts tells.
 Napi::Object to_telemetry(Napi::Env env, const gk_telemetry &now);

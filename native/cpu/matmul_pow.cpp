@@ -24,31 +24,30 @@ class rounds {
         b_given_(static_cast<const int8_t *>(pointers[k_pow_b])),
         seed_a_(pow_seed_of(p.nonce_seed, 'A')),
         seed_b_(pow_seed_of(p.nonce_seed, 'B')),
-        tile_rows_(p.m / uint32_t(k_pow_tile)),
-        tile_columns_(p.n / uint32_t(k_pow_tile)),
+        part_(pow_part_of(p)),
         panel_bytes_(uint64_t(k_pow_panel_rows) * p.k * kernel.bytes_per_element),
         tile_bytes_(panel_bytes_ * k_panels_per_tile),
-        block_tiles_(uint32_t(std::clamp<uint64_t>(k_pow_b_bytes / tile_bytes_, 1, tile_columns_))),
+        block_tiles_(uint32_t(std::clamp<uint64_t>(k_pow_b_bytes / tile_bytes_, 1, part_.columns))),
         worker_bytes_(tile_bytes_ + k_scratch_bytes + uint64_t(k_pow_tile) * sizeof(int32_t)),
         b_(block_tiles_ * tile_bytes_),
         workers_(worker_bytes_ * ctx.pool.size()),
-        tiles_(uint64_t(tile_rows_) * tile_columns_),
+        tiles_(uint64_t(part_.rows) * part_.columns),
         results_(tiles_ * (sizeof(uint64_t) + 1)),
         folds_(reinterpret_cast<uint64_t *>(results_.data())),
         won_(reinterpret_cast<uint8_t *>(folds_ + tiles_)) {}
 
   void run() {
-    for (uint32_t first = 0; first < tile_columns_; first += block_tiles_) {
-      const uint32_t tiles = std::min(block_tiles_, tile_columns_ - first);
+    for (uint32_t done = 0; done < part_.columns; done += block_tiles_) {
+      const uint32_t first = part_.column + done, tiles = std::min(block_tiles_, part_.columns - done);
       ctx_.pool.parallel_for(tiles * k_panels_per_tile, [&](uint32_t panel, uint32_t) {
         make_panel(false, first * k_panels_per_tile + panel, b_.data() + panel * panel_bytes_, nullptr);
       });
       // Enough tasks for every thread to have several, unless that would leave too little work beside making A.
-      const uint32_t wanted = (4 * ctx_.pool.size() + tile_rows_ - 1) / tile_rows_;
+      const uint32_t wanted = (4 * ctx_.pool.size() + part_.rows - 1) / part_.rows;
       const uint32_t parts = std::clamp<uint32_t>(wanted, 1, std::max(1u, tiles / k_least_tiles));
-      ctx_.pool.parallel_for(tile_rows_ * parts, [&](uint32_t task, uint32_t worker) {
+      ctx_.pool.parallel_for(part_.rows * parts, [&](uint32_t task, uint32_t worker) {
         const uint32_t part = task % parts;
-        tile_row(task / parts, first, tiles * part / parts, tiles * (part + 1) / parts, worker);
+        tile_row(part_.row + task / parts, first, tiles * part / parts, tiles * (part + 1) / parts, worker);
       });
     }
     collect();
@@ -75,7 +74,7 @@ class rounds {
       make_panel(true, bi * k_panels_per_tile + i, a + i * panel_bytes_, sums + i * k_pow_panel_rows);
     for (uint32_t t = begin; t < end; ++t) {
       const uint32_t bj = first + t;
-      const uint64_t tile = uint64_t(bi) * tile_columns_ + bj;
+      const uint64_t tile = uint64_t(bi - part_.row) * part_.columns + (bj - part_.column);
       folds_[tile] = kernel_.fold(a, b_.data() + t * tile_bytes_, p_.k, sums, scratch);
       won_[tile] = pow_wins(pow_ticket(p_.nonce_seed, bi, bj, folds_[tile]), p_.target);
     }
@@ -86,7 +85,8 @@ class rounds {
     if (p_.folds != nullptr) std::memcpy(p_.folds, folds_, tiles_ * sizeof(uint64_t));
     for (uint64_t tile = 0; tile < tiles_; ++tile) {
       if (!won_[tile]) continue;
-      const uint32_t bi = uint32_t(tile / tile_columns_), bj = uint32_t(tile % tile_columns_);
+      const uint32_t bi = part_.row + uint32_t(tile / part_.columns),
+                     bj = part_.column + uint32_t(tile % part_.columns);
       pow_add_share(p_, bi, bj, pow_ticket(p_.nonce_seed, bi, bj, folds_[tile]));
     }
   }
@@ -96,12 +96,12 @@ class rounds {
   context &ctx_;
   const int8_t *a_given_, *b_given_;
   const pow_operand_seed seed_a_, seed_b_;
-  const uint32_t tile_rows_, tile_columns_;
+  const pow_part part_;
   const uint64_t panel_bytes_, tile_bytes_;
   const uint32_t block_tiles_;  // tiles of a block of columns
   const uint64_t worker_bytes_;
   const workspace b_, workers_;
-  const uint64_t tiles_;  // of the whole problem
+  const uint64_t tiles_;  // of the part
   const workspace results_;
   uint64_t *const folds_;
   uint8_t *const won_;

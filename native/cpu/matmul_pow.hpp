@@ -7,8 +7,8 @@
 //
 // A panel is 16 rows of an operand in the layout the kernel wants, made straight from the generator: one Philox block
 // is the next 16 elements of a row, so 16 rows side by side need no transposition.
-// Memory: min(n, 64 MiB / k rounded down to 64 columns, at least 64) * k bytes for B, 64 k per thread for A (twice
-// both for AVX2), 8 bytes per tile of the whole problem.
+// n: columns of the part, where the problem asks for a part. Memory: min(n, 64 MiB / k rounded down to 64 columns, at
+// least 64) * k bytes for B, 64 k per thread for A (twice both for AVX2), 9 bytes per tile.
 #pragma once
 
 #include "implementation.hpp"

@@ -1,8 +1,9 @@
 // matmul_pow for AVX512-VNNI. vpdpbusd takes unsigned times signed: B is stored as B + 128 and 128 times A's row sum is
 // taken off in the fold. It does not saturate, so sums are exact modulo 2^32.
 //
-// Panels are [k / 4][16 rows] of four elements, 64 bytes a step. A tile is sixteen 16 x 16 products: sixteen
-// accumulators, one load of B and sixteen broadcasts from A a step, all operands of vpdpbusd itself.
+// Panels are [k / 4][16 rows] of four elements, 64 bytes a step. A tile is sixteen 8 x 32 products: sixteen
+// accumulators, two loads of B and eight broadcasts from A a step: 10 loads for 16 vpdpbusd, where 16 x 16 takes 17 and
+// Zen 5 then waits for loads.
 #include "matmul_pow.hpp"
 #include "simd_avx512.hpp"
 
@@ -107,27 +108,35 @@ void make_panel(const pow_panel_request &r, void *panel, int32_t *sums) {
   return i4 ? generate<false, true>(r, out, sums) : generate<false, false>(r, out, sums);
 }
 
-// Sixteen rows of A by sixteen columns of B.
+// Eight rows of A by thirty-two columns of B.
 struct product {
-  __m512i sum[16];
+  __m512i sum[8][2];
 
-  [[gnu::always_inline]] void run(int64_t steps, const uint32_t *a, const uint8_t *b) {
-    // Through an asm statement each, since gcc 12 otherwise copies every accumulator once a step.
-    for (int64_t s = 0; s < steps; ++s, a += 16, b += 64) {
-      const __m512i columns = _mm512_load_si512(b);
-#pragma GCC unroll 16
-      for (int r = 0; r < 16; ++r) __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum[r]) : "v"(columns), "m"(a[r]));
+  // a: eight of a panel's sixteen rows; left, right: two panels of B.
+  [[gnu::always_inline]] void run(int64_t steps, const uint32_t *a, const uint8_t *left, const uint8_t *right) {
+    for (int64_t s = 0; s < steps; ++s, a += 16, left += 64, right += 64) {
+      const __m512i columns[2] = {_mm512_load_si512(left), _mm512_load_si512(right)};
+#pragma GCC unroll 8
+      for (int r = 0; r < 8; ++r) {
+        const __m512i row = _mm512_set1_epi32(int32_t(a[r]));
+        // Through an asm statement each, since gcc 12 otherwise copies every accumulator once a step.
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[r][0]) : "v"(columns[0]), "v"(row));
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[r][1]) : "v"(columns[1]), "v"(row));
+      }
     }
   }
 
   // Sum over rows of e(r, c) e(r, c + 1). keys: of the first row's columns; row_terms: what each row adds to them.
-  [[gnu::always_inline]] __m512i fold(__m512i keys, const uint32_t *row_terms) const {
+  [[gnu::always_inline]] __m512i fold(const __m512i (&keys)[2], const uint32_t *row_terms) const {
     __m512i total = _mm512_setzero_si512();
-#pragma GCC unroll 16
-    for (int r = 0; r < 16; ++r) {
-      const __m512i e = _mm512_add_epi32(_mm512_add_epi32(sum[r], keys), _mm512_set1_epi32(int32_t(row_terms[r])));
-      total = _mm512_add_epi64(total, _mm512_maskz_mul_epu32(0xff, e, _mm512_maskz_srli_epi64(0xff, e, 32)));
-    }
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) {
+        const __m512i e =
+            _mm512_add_epi32(_mm512_add_epi32(sum[r][v], keys[v]), _mm512_set1_epi32(int32_t(row_terms[r])));
+        total = _mm512_add_epi64(total, _mm512_maskz_mul_epu32(0xff, e, _mm512_maskz_srli_epi64(0xff, e, 32)));
+      }
     return total;
   }
 };
@@ -137,27 +146,30 @@ uint64_t fold(const void *a, const void *b, uint32_t k, const int32_t *sums, voi
   for (uint32_t r = 0; r < 64; ++r) row_terms[r] = 64 * r * k_pow_position_factor - 128 * uint32_t(sums[r]);
   const int64_t steps = k / 4;
   const __m512i column = _mm512_setr_epi32(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+  const __m512i factor = _mm512_set1_epi32(int32_t(k_pow_position_factor));
   __m512i total = _mm512_setzero_si512();
   for (int64_t begin = 0; begin < steps; begin += k_depth) {
     const int64_t depth = steps - begin < k_depth ? steps - begin : k_depth;
     const bool first = begin == 0, last = begin + depth == steps;
-    for (int i = 0; i < 4; ++i)
-      for (int j = 0; j < 4; ++j) {
-        auto *stored = static_cast<__m512i *>(scratch) + (i * 4 + j) * 16;
+    for (int j = 0; j < 2; ++j) {
+      const auto *left = static_cast<const uint8_t *>(b) + (2 * j * steps + begin) * 64, *right = left + steps * 64;
+      for (int i = 0; i < 8; ++i) {
+        auto *stored = static_cast<__m512i *>(scratch) + (j * 8 + i) * 16;
         product p;
 #pragma GCC unroll 16
-        for (int r = 0; r < 16; ++r) p.sum[r] = first ? _mm512_setzero_si512() : stored[r];
-        p.run(depth, static_cast<const uint32_t *>(a) + (i * steps + begin) * 16,
-              static_cast<const uint8_t *>(b) + (j * steps + begin) * 64);
+        for (int v = 0; v < 16; ++v) p.sum[v / 2][v % 2] = first ? _mm512_setzero_si512() : stored[v];
+        p.run(depth, static_cast<const uint32_t *>(a) + (i / 2 * steps + begin) * 16 + i % 2 * 8, left, right);
         if (last) {
-          const __m512i keys = _mm512_mullo_epi32(_mm512_add_epi32(column, _mm512_set1_epi32(16 * j)),
-                                                  _mm512_set1_epi32(int32_t(k_pow_position_factor)));
-          total = _mm512_add_epi64(total, p.fold(keys, row_terms + 16 * i));
+          const __m512i keys[2] = {
+              _mm512_mullo_epi32(_mm512_add_epi32(column, _mm512_set1_epi32(32 * j)), factor),
+              _mm512_mullo_epi32(_mm512_add_epi32(column, _mm512_set1_epi32(32 * j + 16)), factor)};
+          total = _mm512_add_epi64(total, p.fold(keys, row_terms + 8 * i));
         } else {
 #pragma GCC unroll 16
-          for (int r = 0; r < 16; ++r) stored[r] = p.sum[r];
+          for (int v = 0; v < 16; ++v) stored[v] = p.sum[v / 2][v % 2];
         }
       }
+    }
   }
   // By hand: gcc's _mm512_reduce_add_epi64 adds signed, and the fold wraps.
   alignas(64) uint64_t lanes[8];

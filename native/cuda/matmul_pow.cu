@@ -16,6 +16,7 @@ struct operand_args {
   philox_key key;
   uint32_t counter[2];
   uint32_t profile;
+  uint32_t first_row;
   int64_t rows, blocks;  // blocks of 16 elements in a row
   gptr<u32x4> out;
 };
@@ -25,7 +26,7 @@ operand_kernel(operand_args a) {
   const int64_t total = a.rows * a.blocks, step = int64_t(grid_dim().x) * k_threads;
   for (int64_t i = int64_t(block_idx().x) * k_threads + thread_idx().x; i < total; i += step) {
     const int64_t row = i / a.blocks;
-    uint32_t c[4] = {uint32_t(i - row * a.blocks), uint32_t(row), a.counter[0], a.counter[1]};
+    uint32_t c[4] = {uint32_t(i - row * a.blocks), a.first_row + uint32_t(row), a.counter[0], a.counter[1]};
     uint32_t k0 = a.key[0], k1 = a.key[1];
     GK_UNROLL
     for (int round = 0; round < 10; ++round) {
@@ -58,6 +59,7 @@ struct winner {
 struct ticket_args {
   uint32_t seed[8], target[8];  // big-endian words
   uint32_t tiles_m, tiles_n;
+  uint32_t first_bi, first_bj;
   gptr<const uint64_t> folds;
   gptr<uint32_t> found;
   gptr<winner> list;  // room for every tile
@@ -67,7 +69,7 @@ GK_KERNEL(k_threads, 1)
 ticket_kernel(ticket_args a) {
   const uint32_t tiles = a.tiles_m * a.tiles_n, step = grid_dim().x * k_threads;
   for (uint32_t i = block_idx().x * k_threads + thread_idx().x; i < tiles; i += step) {
-    const uint32_t bi = i / a.tiles_n, bj = i - bi * a.tiles_n;
+    const uint32_t row = i / a.tiles_n, bi = a.first_bi + row, bj = a.first_bj + (i - row * a.tiles_n);
     const uint64_t fold = ld_global(a.folds + i);
     uint32_t w[16];
     GK_UNROLL
@@ -106,12 +108,14 @@ uint32_t big_endian(const uint8_t *p) {
   return uint32_t(p[0]) << 24 | uint32_t(p[1]) << 16 | uint32_t(p[2]) << 8 | p[3];
 }
 
-// The operand where the caller put it, or derived into scratch.
-void *operand_of(const gk_matmul_pow &p, char which, void *given, uint32_t rows, uint32_t slot, context &ctx) {
-  if (given != nullptr) return given;
+// `tiles` tile rows of an operand from the first on: where the caller put them, or derived into scratch.
+void *operand_of(const gk_matmul_pow &p, char which, void *given, uint32_t first, uint32_t tiles, uint32_t slot,
+                 context &ctx) {
+  const uint32_t first_row = first * uint32_t(k_pow_tile), rows = tiles * uint32_t(k_pow_tile);
+  if (given != nullptr) return static_cast<std::byte *>(given) + uint64_t(first_row) * p.k;
   void *const to = ctx.scratch(slot, uint64_t(rows) * p.k);
   const pow_operand_seed seed = pow_seed_of(p.nonce_seed, which);
-  const operand_args a = {seed.key,          {seed.counter[0], seed.counter[1]}, p.profile, int64_t(rows),
+  const operand_args a = {seed.key,          {seed.counter[0], seed.counter[1]}, p.profile, first_row, int64_t(rows),
                           int64_t(p.k / 16), runtime::address<u32x4>(to)};
   runtime::launch(ctx.stream(), &operand_kernel, {.grid_x = grid_for(a.rows * a.blocks, ctx), .threads = k_threads}, a);
   return to;
@@ -119,14 +123,16 @@ void *operand_of(const gk_matmul_pow &p, char which, void *given, uint32_t rows,
 
 void run(gk_matmul_pow &p, places at, context &ctx, bool wgmma) {
   p.shares_found = 0;
-  void *const a = operand_of(p, 'A', at[k_pow_a], p.m, 0, ctx), *const b = operand_of(p, 'B', at[k_pow_b], p.n, 1, ctx);
-  const uint32_t tiles_m = p.m / 64, tiles_n = p.n / 64;
+  const pow_part part = pow_part_of(p);
+  void *const a = operand_of(p, 'A', at[k_pow_a], part.row, part.rows, 0, ctx);
+  void *const b = operand_of(p, 'B', at[k_pow_b], part.column, part.columns, 1, ctx);
+  const uint32_t tiles_m = part.rows, tiles_n = part.columns;
   const uint64_t tiles = uint64_t(tiles_m) * tiles_n;
   void *const folds = ctx.scratch(2, tiles * 8), *const found = ctx.scratch(3, 4);
   void *const list = ctx.scratch(4, tiles * sizeof(winner));
 
   gemm_args g{};
-  g.m = p.m, g.n = p.n, g.k = p.k, g.lda = g.ldb = p.k;
+  g.m = int64_t(tiles_m) * k_pow_tile, g.n = int64_t(tiles_n) * k_pow_tile, g.k = p.k, g.lda = g.ldb = p.k;
   g.a_type = g.b_type = GK_I8;
   g.vector_a = aligned_16(a);
   g.vector_b = aligned_16(b);
@@ -145,6 +151,7 @@ void run(gk_matmul_pow &p, places at, context &ctx, bool wgmma) {
     t.target[i] = big_endian(p.target + 4 * i);
   }
   t.tiles_m = tiles_m, t.tiles_n = tiles_n;
+  t.first_bi = part.row, t.first_bj = part.column;
   t.folds = runtime::address<const uint64_t>(folds);
   t.found = runtime::address<uint32_t>(found);
   t.list = runtime::address<winner>(list);

@@ -43,6 +43,12 @@ std::string describe(const op_case &test, const comparison &c) {
 case_outcome run_case(const gk_backend &table, gk_device *device, gk_stream *stream, const op_spec &spec,
                       const op_case &test, const case_variant &variant) {
   case_outcome outcome;
+  if (test.abi_minor > table.abi_minor) {
+    outcome.dry_run = outcome.status = GK_UNSUPPORTED;
+    outcome.message = "the backend was built before the header's version " + std::to_string(GK_ABI_MAJOR) + "." +
+                      std::to_string(test.abi_minor);
+    return outcome;
+  }
   error_report err;
   built_case problem = test.build(test);
   placed_case placed(table, device, stream, problem,

@@ -12,12 +12,12 @@
 
 #include "backend.hpp"
 #include "cases.hpp"
+#include "composed_matmul_pow.hpp"
 #include "host_cpu.hpp"
 #include "placed_case.hpp"
 #include "registry.hpp"
 #include "selftest.hpp"
 #include "status.hpp"
-#include "tuning_store.hpp"
 
 namespace gonka {
 namespace {
@@ -113,9 +113,6 @@ struct device::state {
   std::unordered_map<const gk_buffer *, uint64_t> sizes;  // buffers that the host asked for
 
   host_cpu fallback;
-
-  std::string tuning_file;  // empty: nothing is kept
-  std::string tuning_kept;  // what is in it
 
   op_state &of(const op_spec &spec) {
     const auto all = all_ops();
@@ -242,60 +239,33 @@ void stream::run(gk_op op, void *problem) {
                                                  " is disabled: " + t.reason);
   }
   const std::string reason = err.text(GK_UNSUPPORTED);
-  if (records_) throw status_error(GK_UNSUPPORTED, d.id() + ": " + reason);
   if (is_cpu(d.library())) throw status_error(GK_UNSUPPORTED, d.id() + ": " + reason);
   if (op == GK_OP_GEMM && static_cast<const gk_gemm *>(problem)->b_packed != 0)
     throw status_error(GK_UNSUPPORTED,
                        d.id() + ": " + reason + "; B is packed for this device, so the host CPU cannot run it either");
-  if (d.state_->of(*spec).fallbacks.fetch_add(1) == 0)
+  const bool first = d.state_->of(*spec).fallbacks.fetch_add(1) == 0;
+  if (op == GK_OP_MATMUL_POW && run_composed_matmul_pow(*this, *static_cast<gk_matmul_pow *>(problem))) {
+    if (first)
+      d.state_->notice(d.id() + " does not run matmul_pow (" + reason +
+                       "); its gemm computes the products, the host the rest");
+    return;
+  }
+  if (first)
     d.state_->notice(d.id() + " does not run " + spec->name + " (" + reason +
                      "); it runs on the host CPU through copies");
   d.state_->fallback.run(table, handle_, d.id(), *spec, problem);
 }
 
-recording::~recording() {
-  if (handle_ != nullptr) owner_->library().table->recording_free(handle_);
-}
-
-recording stream::record(const std::function<void()> &work, std::string *why) {
-  const gk_backend &table = *owner_->library().table;
-  if (table.record_begin == nullptr) {
-    *why = owner_->id() + ": the backend " + table.name + " records nothing";
-    return {};
+bool stream::runs_itself(gk_op op, void *problem) {
+  device &d = *owner_;
+  const op_spec *spec = find_op(op);
+  if (spec == nullptr || spec->validate(problem, nullptr) != GK_OK) return false;
+  d.ensure_tested(op);
+  for (const tested_implementation &t : d.state_->of(*spec).implementations) {
+    const chosen_implementation choice(problem, t.index);
+    if (d.library().table->run(handle_, op, problem, 1, nullptr) == GK_OK) return true;
   }
-  error_report err;
-  check(table.record_begin(handle_, &err), err, owner_->id() + ": record");
-  records_ = true;
-  gk_recording *made = nullptr;
-  const auto end = [&](gk_error *e) {
-    records_ = false;
-    return table.record_end(handle_, &made, e);
-  };
-  try {
-    work();
-  } catch (const status_error &e) {
-    end(nullptr);
-    const recording unfinished(owner_, made);
-    if (e.status != GK_UNSUPPORTED) throw;
-    *why = e.what();
-    return {};
-  } catch (...) {
-    end(nullptr);
-    const recording unfinished(owner_, made);
-    throw;
-  }
-  const gk_status status = end(&err);
-  if (status == GK_UNSUPPORTED) {
-    *why = owner_->id() + ": " + err.text(status);
-    return {};
-  }
-  check(status, err, owner_->id() + ": record");
-  return recording(owner_, made);
-}
-
-void stream::replay(const recording &r) {
-  error_report err;
-  check(owner_->library().table->replay(handle_, r.handle(), &err), err, owner_->id() + ": replay");
+  return false;
 }
 
 buffer stream::pack(const gk_gemm_pack &request) {
@@ -337,46 +307,10 @@ std::shared_ptr<device> device::open(std::shared_ptr<const backend_library> libr
   request.threads = options.threads;
   check(table.device_open(index, &request, &d->handle_, &err), err, d->id_);
   d->info_ = d->current_info();
-  d->load_tuning();
   return d;
 }
 
-// What earlier processes found out. It only saves time, so nothing about it fails the device.
-void device::load_tuning() {
-  if (library_->table->tuning_import == nullptr) return;
-  state_->tuning_file = tuning_path(*library_, info_);
-  if (state_->tuning_file.empty()) return;
-  std::string why;
-  const std::string text = read_tuning(state_->tuning_file, &why);
-  error_report err;
-  if (!text.empty()) {
-    const gk_status status = library_->table->tuning_import(handle_, text.data(), text.size(), &err);
-    if (status == GK_OK)
-      state_->tuning_kept = text;
-    else
-      why = state_->tuning_file + ": is ignored and made anew: " + err.text(status);
-  }
-  if (!why.empty()) state_->notice(id_ + ": " + why);
-}
-
-void device::keep_tuning() noexcept {
-  try {
-    if (state_->tuning_file.empty()) return;
-    uint64_t size = 0;
-    char none = 0;
-    if (library_->table->tuning_export(handle_, &none, 0, &size, nullptr) != GK_OK || size == 0) return;
-    constexpr uint64_t k_most = uint64_t(1) << 20;
-    std::string text(size_t(std::min(size, k_most)), '\0');
-    if (library_->table->tuning_export(handle_, text.data(), text.size(), &size, nullptr) != GK_OK) return;
-    if (size != text.size() || text == state_->tuning_kept) return;
-    if (!write_tuning(state_->tuning_file, text))
-      state_->notice(id_ + ": " + state_->tuning_file + " cannot be written; the next process measures again");
-  } catch (...) {  // out of memory while closing: the next process measures again
-  }
-}
-
 device::~device() {
-  if (handle_ != nullptr) keep_tuning();
   if (handle_ != nullptr) library_->table->device_close(handle_);
 }
 

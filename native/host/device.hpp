@@ -71,29 +71,6 @@ class buffer {
   uint64_t size_ = 0;
 };
 
-// Ops recorded on a stream, to be queued again with one call. Goes before its stream and the buffers of its ops.
-class recording {
- public:
-  recording() = default;
-  recording(std::shared_ptr<device> owner, gk_recording *handle) : owner_(std::move(owner)), handle_(handle) {}
-  ~recording();
-  recording(recording &&other) noexcept { swap(other); }
-  recording &operator=(recording &&other) noexcept {
-    swap(other);
-    return *this;
-  }
-  explicit operator bool() const { return handle_ != nullptr; }
-  gk_recording *handle() const { return handle_; }
-
- private:
-  void swap(recording &other) noexcept {
-    std::swap(owner_, other.owner_);
-    std::swap(handle_, other.handle_);
-  }
-  std::shared_ptr<device> owner_;
-  gk_recording *handle_ = nullptr;
-};
-
 // One thread at a time.
 class stream {
  public:
@@ -103,21 +80,18 @@ class stream {
   stream &operator=(const stream &) = delete;
 
   // Runs one op: the first implementation that is not disabled on this device and accepts the problem; if the backend
-  // has none, the host CPU through copies (counted in device::fallbacks). If only disabled ones would accept it:
-  // GK_SELFTEST_FAILED. A problem whose `implementation` is not 0 runs on exactly that one or fails. Throws
-  // status_error.
+  // has none, the host CPU through copies (counted in device::fallbacks), or for matmul_pow the device's own gemm I8
+  // and the host for the rest (counted as well). If only disabled ones would accept it: GK_SELFTEST_FAILED. A problem
+  // whose `implementation` is not 0 runs on exactly that one or fails. Throws status_error.
   void run(gk_op op, void *problem);
+  // Whether run() would not turn to the host CPU: an implementation accepts the problem, even if it is disabled and
+  // run() will say so. Asked by dry runs, refs may be empty.
+  bool runs_itself(gk_op op, void *problem);
   void write(const buffer &to, uint64_t offset, const void *from, uint64_t size);
   void read(const buffer &from, uint64_t offset, void *to, uint64_t size);
   void synchronize();
   // Packs a constant gemm operand, or returns an empty buffer if the backend cannot (then pass B as it is).
   buffer pack(const gk_gemm_pack &request);
-
-  // Records the ops that work() runs on this stream instead of computing them. Empty, with the reason in *why, where
-  // the backend records nothing, or an op that cannot be recorded or would run on the host. What work() throws is
-  // passed on.
-  recording record(const std::function<void()> &work, std::string *why);
-  void replay(const recording &r);
 
   gk_stream *handle() const { return handle_; }
   device &owner() const { return *owner_; }
@@ -125,7 +99,6 @@ class stream {
  private:
   std::shared_ptr<device> owner_;
   gk_stream *handle_ = nullptr;
-  bool records_ = false;
 };
 
 // How each implementation of an op stands on a device.
@@ -172,8 +145,6 @@ class device : public std::enable_shared_from_this<device> {
  private:
   device() = default;
   void check_operands(const op_spec &spec, void *problem) const;
-  void load_tuning();
-  void keep_tuning() noexcept;
   friend class buffer;
   friend class stream;
   struct state;

@@ -88,10 +88,9 @@ typedef enum gk_op {
   GK_OP_32BIT = 0x7fffffff
 } gk_op;
 
-typedef struct gk_device gk_device;       /* opaque; one accelerator */
-typedef struct gk_stream gk_stream;       /* opaque; ordered queue of work on one device */
-typedef struct gk_buffer gk_buffer;       /* opaque; device memory; base address aligned to at least 64 */
-typedef struct gk_recording gk_recording; /* opaque; queued ops that can be queued again as one */
+typedef struct gk_device gk_device; /* opaque; one accelerator */
+typedef struct gk_stream gk_stream; /* opaque; ordered queue of work on one device */
+typedef struct gk_buffer gk_buffer; /* opaque; device memory; base address aligned to at least 64 */
 
 /* A place in device memory. An absent optional operand has buffer == NULL. offset in bytes: ops must accept any offset
  * that is a multiple of the element size and must not read or write outside the operand's extent. */
@@ -221,6 +220,10 @@ typedef struct gk_pow_share {
  *  Operands  a_given, b_given (optional, I8, dense [m,k] and [n,k]): used instead of the derived ones. For tests.
  *  Output    shares[0 .. min(shares_found, shares_capacity)); shares_found may exceed the capacity, then the rest is
  *            lost and the nonce should be run again with more room. folds (optional): host, [m/64][n/64].
+ *  Part      tile_rows and tile_columns not 0: only the tiles [tile_row, tile_row + tile_rows) x [tile_column,
+ *            tile_column + tile_columns); shares still name tiles of the whole, folds is [tile_rows][tile_columns],
+ *            operands given are whole. Both 0: all of them. Fields of 1.1: the host sets them for backends of at least
+ *            that version only.
  *  Exact. */
 typedef struct gk_matmul_pow {
   uint32_t struct_size;
@@ -234,6 +237,7 @@ typedef struct gk_matmul_pow {
   uint32_t shares_found; /* out */
   uint64_t *folds;       /* host, optional */
   gk_ref a_given, b_given;
+  uint32_t tile_row, tile_rows, tile_column, tile_columns;
 } gk_matmul_pow;
 
 /* --------------------------------------------------------------------------------------------------- sha256_search */
@@ -502,28 +506,6 @@ typedef struct gk_backend {
   /* Since 1.1. Optional. From any thread, also while the device computes and after it was lost: sensors are read
    * beside the work. GK_UNSUPPORTED with the cause where nothing at all can be read. */
   gk_status (*device_telemetry)(gk_device *, gk_telemetry *, gk_error *);
-
-  /* Since 1.1. Optional: all four or none. Recording a fixed sequence of ops, to be replayed with one call.
-   * record_begin: from here run() on this stream records instead of computing; it answers as ever, and GK_UNSUPPORTED
-   *   also where an op cannot be recorded (one that reports to host memory). Other calls on the stream are refused
-   *   with GK_INVALID_ARGUMENT until the end. Host pointers of problems are read then and there: their contents become
-   *   part of the recording. Device operands are read at every replay, where they lay.
-   * record_end: ends recording, always. If an op failed in the middle of recording, its status, and *out is NULL.
-   * replay: queues what was recorded, on the stream that recorded it. Bitwise what the ops themselves would give.
-   * recording_free: no queued replay is unfinished; before the stream is closed; NULL is ignored. Buffers that the ops
-   *   used live until then. */
-  gk_status (*record_begin)(gk_stream *, gk_error *);
-  gk_status (*record_end)(gk_stream *, gk_recording **out, gk_error *);
-  gk_status (*replay)(gk_stream *, gk_recording *, gk_error *);
-  void (*recording_free)(gk_recording *);
-
-  /* Since 1.1. Optional: both or none. What the device has found out by measuring (which of several equivalent kernels
-   * is fastest for which shapes), as text that the host keeps for other processes. tuning_export: *size is the length
-   * of the text, 0 if there is none; up to `room` bytes of it are written to text, without a NUL. It must not change
-   * results by a bit. tuning_import: text that tuning_export gave on the same device, with the same driver and the same
-   * library. GK_INVALID_ARGUMENT if it is not understood: nothing of it is used then. */
-  gk_status (*tuning_export)(gk_device *, char *text, uint64_t room, uint64_t *size, gk_error *);
-  gk_status (*tuning_import)(gk_device *, const char *text, uint64_t size, gk_error *);
 } gk_backend;
 
 /* The only symbol a backend library exports, with C linkage, named gk_backend_entry. Returns a static struct, or NULL

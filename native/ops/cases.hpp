@@ -58,6 +58,7 @@ struct op_case {
   // Where the bound needs the inputs (sum |a||b|), they are taken from `reference`.
   comparison (*compare)(const op_case &self, const built_case &problem, const std::vector<std::vector<std::byte>> &got,
                         const std::vector<std::vector<std::byte>> &want);
+  uint32_t abi_minor = 0;  // least version of the backend's header that has all fields the case sets
 };
 
 // Built once; lives for ever.

@@ -5,9 +5,12 @@ import { keyOf, writeKeyFile } from '../../lib/chain/key-file.ts'
 import { publicKeyOf, sign } from '../../lib/chain/keys.ts'
 import { main } from '../../lib/cli.ts'
 import { openDevice, proveThroughput, verify } from '../../lib/index.ts'
+import { loadNative } from '../../lib/native.ts'
+import type { MatmulPowRunRequest, NativeDevice, OnShares } from '../../lib/native-api.ts'
 import { encodePayload, encodeProofFile } from '../../lib/proof/codec.ts'
 import type { MatmulPowStatement } from '../../lib/proof/payload.ts'
 import { chooseDifficulty, isPlausible } from '../../lib/proof/prove-throughput.ts'
+import { checkSharesHere } from '../../lib/proof/recompute-tickets.ts'
 import { targetFor, winProbability } from '../../lib/protocol/matmul-pow.ts'
 import { testIo } from '../io.ts'
 import { otherPrivateKey, privateKey, publicKeyHex } from '../proof/samples.ts'
@@ -100,18 +103,22 @@ t.test('the run itself', async (t) => {
     publicKey: key.publicKey,
   }
   const found: string[] = []
-  let finished = 0
+  let tiles = 0
   const collect = (nonces: BigUint64Array, bi: Uint32Array, bj: Uint32Array, count: number) => {
     for (const [i, nonce] of nonces.entries()) found.push(`${nonce} ${bi[i]} ${bj[i]}`)
-    finished += count
+    tiles += count
   }
   const all = await device.matmulPow({ job, firstNonce: 2n ** 64n - 4n, nonceCount: 4 }, collect)
-  t.match(all, { nonces: 4, shares: found.length })
-  t.equal(finished, 4)
+  t.match(all, { nonces: 4, tiles: 64, shares: found.length })
+  t.equal(tiles, 64)
   const fromTwo = found.filter((share) => BigInt(share.split(' ')[0] as string) >= 2n ** 64n - 2n)
   found.length = 0
   await device.matmulPow({ job, firstNonce: 2n ** 64n - 2n, nonceCount: 2 }, collect)
   t.same(found, fromTwo, 'shares do not depend on where a run begins')
+  found.length = 0
+  await device.matmulPow({ job, firstNonce: 2n ** 64n - 4n, nonceStep: 2, nonceCount: 2 }, collect)
+  await device.matmulPow({ job, firstNonce: 2n ** 64n - 3n, nonceStep: 2, nonceCount: 2 }, collect)
+  t.equal(found.length, all.shares, 'two devices that step over each other share a range')
   const request = { job, firstNonce: 0n, nonceCount: 1 }
   const ignore = () => undefined
   await t.rejects(device.matmulPow({ ...request, firstNonce: 2n ** 64n - 1n, nonceCount: 2 }, ignore), {
@@ -125,6 +132,86 @@ t.test('the run itself', async (t) => {
     throw new RangeError('from the callback')
   })
   await t.rejects(thrown, { message: 'from the callback' })
+})
+
+t.test('shares are checked by the addon as in plain JavaScript', async (t) => {
+  const native = loadNative()
+  for (const profile of ['i8', 'i4'] as const) {
+    const job = { ...small, profile, k: 512, shares: 5, target: targetFor(0.25), challenge: new Uint8Array(32).fill(4) }
+    // Every tile of two nonces, and some outside of the product.
+    const at = Array.from({ length: 36 }, (_, i) => i)
+    const request = {
+      job: { ...job, publicKey: key.publicKey },
+      nonces: BigUint64Array.from(at, (i) => (i < 32 ? BigInt(i >> 4) : 2n ** 64n - 1n)),
+      bi: Uint32Array.from(at, (i) => (i < 32 ? (i >> 2) & 3 : 3 + (i & 1))),
+      bj: Uint32Array.from(at, (i) => (i < 32 ? i & 3 : 2 + (i & 2))),
+    }
+    const want = await checkSharesHere(request)
+    t.ok(want.includes(0) && want.includes(1))
+    for (const threads of [1, 3])
+      t.same(await native.checkShares({ ...request, threads }), want, `${profile}, ${threads}`)
+    const stopped = native.checkShares(request, undefined, AbortSignal.abort())
+    await t.rejects(stopped, { code: 'ERR_GK_CANCELLED' })
+    await t.rejects(native.checkShares({ ...request, bi: new Uint32Array(3) }), { code: 'ERR_GK_INVALID_ARGUMENT' })
+    const wrong = native.checkShares({ ...request, job: { ...request.job, k: 100 } })
+    await t.rejects(wrong, { code: 'ERR_GK_INVALID_ARGUMENT' })
+  }
+})
+
+t.test('several devices at once', async (t) => {
+  const second = await openDevice({ threads: 1 })
+  const both = await proveThroughput({ ...small, device: [device, second], key, seconds: 0.2, shares: 30 })
+  await second.close()
+  const { statement, environment } = both.payload
+  t.equal(environment.device, 'cpu:0 + cpu:0')
+  t.equal(both.measured.plausible, true)
+  t.equal(new Set(statement.nonces.map((nonce) => nonce % 2n)).size, 2, 'both found some')
+  t.match(await check(both.bytes), { valid: true, recomputation: { computed: 30 } })
+  const stop = new AbortController()
+  setTimeout(() => stop.abort(), 300)
+  const endless = { ...small, device: [device, device], key, seconds: 600, signal: stop.signal }
+  await t.rejects(proveThroughput(endless), { code: 'ERR_GK_CANCELLED' })
+})
+
+t.test('a run ends inside of a nonce', async (t) => {
+  // 65 536 tiles of 16 M products each: minutes for a CPU.
+  const job = { profile: 'i8', m: 16384, n: 16384, k: 4096, shares: 5, challenge: new Uint8Array(32) } as const
+  const request = { ...job, target: targetFor(0.25), publicKey: key.publicKey }
+  const stop = new AbortController()
+  let reports = 0
+  const run = device.matmulPow(
+    { job: request, firstNonce: 0n, nonceCount: 1 },
+    () => {
+      if (++reports === 2) stop.abort()
+    },
+    stop.signal,
+  )
+  await t.rejects(run, { code: 'ERR_GK_CANCELLED' })
+  const ended = await device.matmulPow({ job: request, firstNonce: 0n, nonceCount: 1, stopShares: 1 }, () => undefined)
+  t.match(ended, { nonces: 0 })
+  t.ok(ended.tiles < 65536 && ended.shares >= 1)
+})
+
+t.test('an alarm while the job runs', async (t) => {
+  const fake = {
+    ...device,
+    id: 'fake:0',
+    report: () => device.report(),
+    backend: device.backend,
+    telemetry: async () => Promise.reject(new Error('none')),
+    // Computes what it is asked for, and claims a hundred times as many tiles.
+    matmulPow: (request: MatmulPowRunRequest, onShares: OnShares, signal?: AbortSignal) =>
+      device.matmulPow(request, (n, bi, bj, tiles) => onShares(n, bi, bj, tiles * 100), signal),
+  } as unknown as NativeDevice
+  const alarms: string[] = []
+  const onAlarm = (sentence: string) => alarms.push(sentence)
+  const proof = await proveThroughput({ ...small, device: fake, key, seconds: 0.3, shares: 60, onAlarm })
+  t.equal(alarms.length, 1)
+  t.match(alarms[0], /which chance does not explain/)
+  t.equal(proof.measured.plausible, false)
+  alarms.length = 0
+  await proveThroughput({ ...small, device, key, seconds: 0.3, shares: 60, onAlarm })
+  t.same(alarms, [])
 })
 
 t.test('by command', async (t) => {

@@ -33,12 +33,12 @@ std::vector<share> run_all(const std::shared_ptr<device> &on, const job &j, cons
                            run_stats *stats = nullptr) {
   std::vector<share> all;
   run_request with = request;
-  with.on_nonce = [&](const nonce_result &result) {
+  with.on_part = [&](const part_result &result) {
     for (const share &s : result.shares) {
       CHECK_EQ(s.nonce, result.nonce);
       all.push_back(s);
     }
-    return !request.on_nonce || request.on_nonce(result);
+    return !request.on_part || request.on_part(result);
   };
   const run_stats got = run(on, j, with);
   CHECK_EQ(got.shares, uint64_t(all.size()));
@@ -134,10 +134,10 @@ void check_ranges(const std::shared_ptr<device> &on) {
           {.first_nonce = 0,
            .nonce_count = 1000,
            .cancel = &cancel,
-           .on_nonce = [&](const nonce_result &r) { return cancel = r.nonce == 4, true; }},
+           .on_part = [&](const part_result &r) { return cancel = r.nonce == 4, true; }},
           &stats);
   CHECK_EQ(stats.nonces, uint64_t(5));
-  run_all(on, j, {.first_nonce = 0, .nonce_count = 1000, .on_nonce = [](const nonce_result &r) { return r.nonce < 2; }},
+  run_all(on, j, {.first_nonce = 0, .nonce_count = 1000, .on_part = [](const part_result &r) { return r.nonce < 2; }},
           &stats);
   CHECK_EQ(stats.nonces, uint64_t(3));
   CHECK_EQ(run(on, j, {}).nonces, uint64_t(0));
@@ -165,6 +165,65 @@ void check_errors(const std::shared_ptr<device> &on) {
            "matmul_pow: 2 nonces from 18446744073709551615 in steps of 1 pass 2^64");
   CHECK_EQ(message_of([&] { run(on, good, {.nonce_count = 2, .nonce_step = 0}); }),
            "matmul_pow: nonce_step=0; expected at least 1");
+}
+
+// A nonce cut into parts gives the same shares, and a run ends inside of it.
+void check_parts(const std::shared_ptr<device> &on) {
+  job j = small_job(GK_POW_I8, 0x3f);
+  j.m = 1024, j.n = 768, j.k = 4096;  // 192 tiles of 17 M products: the first part has six at most
+  std::vector<uint64_t> folds(16 * 12);
+  gk_matmul_pow whole{};
+  whole.struct_size = sizeof whole;
+  whole.profile = j.profile, whole.m = j.m, whole.n = j.n, whole.k = j.k;
+  const sha256_digest seed = nonce_seed(job_seed(j), 3);
+  std::copy(seed.begin(), seed.end(), whole.nonce_seed);
+  whole.folds = folds.data();
+  stream s(on);
+  s.run(GK_OP_MATMUL_POW, &whole);
+  s.synchronize();
+  std::set<std::pair<uint32_t, uint32_t>> want, got;
+  for (uint32_t tile = 0; tile < folds.size(); ++tile)
+    if (pow_wins(pow_ticket(seed, tile / 12, tile % 12, folds[tile]), j.target)) want.insert({tile / 12, tile % 12});
+  uint64_t parts = 0, tiles = 0, ends = 0;
+  const auto shares = run_all(on, j, {.first_nonce = 3, .nonce_count = 1, .on_part = [&](const part_result &r) {
+                                        if (parts++ == 0) CHECK(r.tiles <= 6);
+                                        tiles += r.tiles;
+                                        ends += r.ends_nonce;
+                                        return true;
+                                      }});
+  for (const share &one : shares) got.insert({one.bi, one.bj});
+  CHECK(got == want);
+  CHECK_EQ(got.size(), shares.size());
+  CHECK_EQ(tiles, uint64_t(192));
+  CHECK_EQ(ends, uint64_t(1));
+  CHECK(parts > 1);
+  run_stats stats;
+  run_all(on, j, {.nonce_count = 1, .on_part = [](const part_result &) { return false; }}, &stats);
+  CHECK_EQ(stats.nonces, uint64_t(0));
+  CHECK(stats.tiles > 0 && stats.tiles <= 6);
+}
+
+// Shares by the list: on any number of threads as by the scalar verifier.
+void check_lists(const std::shared_ptr<device> &on) {
+  const job j = small_job(GK_POW_I4, 0x3f);
+  std::vector<tile_name> tiles;
+  std::vector<uint8_t> want;
+  for (const share &s : run_all(on, j, {.nonce_count = 3})) {
+    for (const tile_name t : {tile_name{s.nonce, s.bi, s.bj}, tile_name{s.nonce + 7, s.bi, s.bj},
+                              tile_name{s.nonce, 3, s.bj}, tile_name{s.nonce, s.bi, 4}}) {
+      tiles.push_back(t);
+      want.push_back(t.bi < 3 && t.bj < 4 && pow_wins(verify_share(j, t.nonce, t.bi, t.bj), j.target));
+    }
+  }
+  for (const uint32_t threads : {0u, 1u, 3u}) {
+    uint64_t last = 0;
+    CHECK(check_tiles(j, {.tiles = tiles, .threads = threads, .on_checked = [&](uint64_t done) { last = done; }}) ==
+          want);
+    CHECK_EQ(last, uint64_t(tiles.size()));
+  }
+  CHECK(check_tiles(j, {}).empty());
+  const std::atomic<bool> cancel{true};
+  CHECK_EQ(message_of([&] { check_tiles(j, {.tiles = tiles, .cancel = &cancel}); }), "cancelled");
 }
 
 // Printed, not judged: what one share costs to check at k = 4096.
@@ -195,6 +254,8 @@ int main() {
   check_forgeries(cpu);
   check_many(cpu);
   check_ranges(cpu);
+  check_parts(cpu);
+  check_lists(cpu);
   check_errors(cpu);
   report_cost(cpu);
   return check_summary();

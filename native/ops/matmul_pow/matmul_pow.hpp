@@ -59,6 +59,14 @@ sha256_digest pow_ticket(std::span<const uint8_t, 32> nonce_seed, uint32_t bi, u
 // ticket < target.
 bool pow_wins(const sha256_digest &ticket, std::span<const uint8_t, 32> target) noexcept;
 
+// Tiles that a problem asks for.
+struct pow_part {
+  uint32_t row, rows, column, columns;
+};
+
+// The part of a validated problem, whoever filled it: a struct without the fields means all tiles.
+pow_part pow_part_of(const gk_matmul_pow &problem) noexcept;
+
 // Counts a share and stores it if there is room.
 void pow_add_share(gk_matmul_pow &problem, uint32_t bi, uint32_t bj, const sha256_digest &ticket) noexcept;
 

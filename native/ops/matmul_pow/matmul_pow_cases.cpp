@@ -35,6 +35,7 @@ struct pow_case {
   given operands = given::none;
   bool folds = true;
   bool only_b = false;  // A is derived even though B is given
+  pow_part part{};      // all zero: every tile
 };
 
 struct pow_memory {
@@ -66,10 +67,15 @@ double element(given kind, bool is_a, int64_t row, int64_t x, int64_t k, seeded_
   }
 }
 
+size_t fold_count(const gk_matmul_pow &p) {
+  const pow_part part = pow_part_of(p);
+  return size_t(part.rows) * part.columns;
+}
+
 std::vector<std::byte> host_result(const void *problem) {
   const auto &p = *static_cast<const gk_matmul_pow *>(problem);
   const uint32_t stored = std::min(p.shares_found, p.shares_capacity);
-  const size_t folds = p.folds == nullptr ? 0 : size_t(p.m / 64) * (p.n / 64) * 8;
+  const size_t folds = p.folds == nullptr ? 0 : fold_count(p) * sizeof(uint64_t);
   std::vector<std::byte> out(4 + size_t(stored) * sizeof(gk_pow_share) + folds);
   std::memcpy(out.data(), &p.shares_found, 4);
   if (stored != 0) std::memcpy(out.data() + 4, p.shares, stored * sizeof(gk_pow_share));
@@ -90,11 +96,12 @@ built_case build(const op_case &self) {
   for (uint8_t &byte : p.nonce_seed) byte = uint8_t(random.next());
   std::memset(p.target, 0xff, 32);
   for (uint32_t bit = 0; bit < c.zero_bits; ++bit) p.target[bit / 8] &= uint8_t(~(0x80 >> bit % 8));
+  p.tile_row = c.part.row, p.tile_rows = c.part.rows, p.tile_column = c.part.column, p.tile_columns = c.part.columns;
   memory->shares.resize(c.capacity);
   p.shares = memory->shares.data();
   p.shares_capacity = c.capacity;
   if (c.folds) {
-    memory->folds.resize(size_t(c.m / 64) * (c.n / 64));
+    memory->folds.resize(fold_count(p));
     p.folds = memory->folds.data();
   }
   const bool derived = c.operands == given::none;
@@ -118,21 +125,26 @@ std::vector<op_case> matmul_pow_cases() {
   std::vector<op_case> list;
   const auto add = [&](uint32_t uses, const pow_case &c) {
     op_case out;
-    out.name = std::string(c.profile == GK_POW_I4 ? "i4" : "i8") + " m=" + std::to_string(c.m) +
-               " n=" + std::to_string(c.n) + " k=" + std::to_string(c.k) + " " + k_given_names[int(c.operands)] +
-               (c.only_b ? " b only" : "") + " bits=" + std::to_string(c.zero_bits) +
-               " room=" + std::to_string(c.capacity) + (c.folds ? "" : " no folds");
+    out.name =
+        std::string(c.profile == GK_POW_I4 ? "i4" : "i8") + " m=" + std::to_string(c.m) + " n=" + std::to_string(c.n) +
+        " k=" + std::to_string(c.k) + " " + k_given_names[int(c.operands)] + (c.only_b ? " b only" : "") +
+        (c.part.rows != 0 ? " part " + std::to_string(c.part.row) + "+" + std::to_string(c.part.rows) + "," +
+                                std::to_string(c.part.column) + "+" + std::to_string(c.part.columns)
+                          : "") +
+        " bits=" + std::to_string(c.zero_bits) + " room=" + std::to_string(c.capacity) + (c.folds ? "" : " no folds");
     out.uses = uses;
     out.seed = 0x706f770000000000u + list.size();
     out.build = build;
     out.parameters = std::make_shared<pow_case>(c);
     out.compare = compare;
+    out.abi_minor = c.part.rows != 0 ? 1 : 0;
     list.push_back(std::move(out));
   };
   constexpr uint32_t both = use_selftest | use_conformance;
   constexpr uint32_t i8 = GK_POW_I8, i4 = GK_POW_I4;
   add(both, {i8, 64, 128, 256, 1, 8});
   add(both, {i4, 128, 64, 256, 1, 8});
+  add(both, {i8, 192, 192, 256, 1, 8, given::none, true, false, {1, 2, 2, 1}});
   add(both, {i8, 64, 64, 512, 0, 1, given::all_min});
   add(both, {i8, 64, 64, 512, 0, 1, given::large_last});
   for (const uint32_t profile : {i8, i4}) {
@@ -142,6 +154,8 @@ std::vector<op_case> matmul_pow_cases() {
     add(use_conformance, {profile, 256, 256, 512, 2, 64, given::none, false});
     add(use_conformance, {profile, 64, 64, 4352, 0, 1});
     add(use_conformance, {profile, 64, 128, 9216, 0, 2});
+    add(use_conformance, {profile, 320, 256, 512, 1, 16, given::none, true, false, {1, 3, 2, 2}});
+    add(use_conformance, {profile, 65536, 65536, 256, 1, 8, given::none, true, false, {1023, 1, 1022, 2}});
     add(use_full, {profile, 64, 64, 65536, 0, 1});
     add(use_full, {profile, 1024, 2048, 512, 4, 512});
     add(use_bench, {profile, 2048, 2048, 4096, 16, 64, given::none, false});
@@ -151,6 +165,7 @@ std::vector<op_case> matmul_pow_cases() {
                            given::large_last, given::large_first, given::cancelling, given::sparse}) {
     add(use_conformance, {i8, 128, 64, 1024, 1, 2, kind});
     add(use_conformance, {i8, 64, 128, 4608, 1, 2, kind, true, true});
+    add(use_conformance, {i8, 192, 192, 512, 1, 2, kind, true, false, {2, 1, 1, 2}});
     add(use_full, {i8, 64, 64, 65536, 0, 1, kind});
   }
   return list;

@@ -65,6 +65,12 @@ void pow_add_share(gk_matmul_pow &p, uint32_t bi, uint32_t bj, const sha256_dige
   ++p.shares_found;
 }
 
+pow_part pow_part_of(const gk_matmul_pow &p) noexcept {
+  if (!GK_HAS(&p, gk_matmul_pow, tile_columns) || p.tile_rows == 0)
+    return {0, p.m / uint32_t(k_pow_tile), 0, p.n / uint32_t(k_pow_tile)};
+  return {p.tile_row, p.tile_rows, p.tile_column, p.tile_columns};
+}
+
 void matmul_pow_reference(void *problem, operand_pointers pointers) {
   auto &p = *static_cast<gk_matmul_pow *>(problem);
   const pow_operand_seed seed_a = pow_seed_of(p.nonce_seed, 'A'), seed_b = pow_seed_of(p.nonce_seed, 'B');
@@ -77,13 +83,15 @@ void matmul_pow_reference(void *problem, operand_pointers pointers) {
       pow_operand_rows(seed, p.profile, block * uint32_t(k_pow_tile), uint32_t(k_pow_tile), p.k, out.data());
   };
   p.shares_found = 0;
-  for (uint32_t bi = 0; bi < p.m / k_pow_tile; ++bi) {
+  const pow_part part = pow_part_of(p);
+  uint64_t *fold_out = p.folds;
+  for (uint32_t bi = part.row; bi < part.row + part.rows; ++bi) {
     rows_of(pointers[k_pow_a], seed_a, bi, a);
-    for (uint32_t bj = 0; bj < p.n / k_pow_tile; ++bj) {
+    for (uint32_t bj = part.column; bj < part.column + part.columns; ++bj) {
       rows_of(pointers[k_pow_b], seed_b, bj, b);
       pow_tile_product(a.data(), b.data(), p.k, tile.data());
       const uint64_t fold = pow_fold(tile.data());
-      if (p.folds != nullptr) p.folds[bi * size_t(p.n / k_pow_tile) + bj] = fold;
+      if (fold_out != nullptr) *fold_out++ = fold;
       const sha256_digest ticket = pow_ticket(p.nonce_seed, bi, bj, fold);
       if (pow_wins(ticket, p.target)) pow_add_share(p, bi, bj, ticket);
     }

@@ -1,6 +1,8 @@
 #include "matmul_pow/round.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -67,6 +69,80 @@ sha256_digest nonce_seed(const sha256_digest &job_seed, uint64_t nonce) noexcept
   return hash.finish();
 }
 
+namespace {
+
+// Tiles of a nonce in rectangles: bands of rows from top to bottom, each cut from left to right. How large a rectangle
+// may be is asked anew each time.
+class part_cutter {
+ public:
+  part_cutter(uint32_t rows, uint32_t columns) : rows_(rows), columns_(columns) {}
+
+  bool done() const { return row_ == rows_; }
+
+  pow_part next(uint64_t most_tiles) {
+    if (column_ == 0) {
+      // About square: operands are 64 k (rows + columns) bytes to make for rows x columns tiles.
+      const auto side = uint32_t(std::sqrt(double(std::max<uint64_t>(most_tiles, 1))));
+      const uint64_t whole_rows = most_tiles / columns_;
+      band_ = uint32_t(std::clamp<uint64_t>(std::max<uint64_t>(side, whole_rows), 1, rows_ - row_));
+    }
+    const pow_part part = {row_, band_, column_,
+                           uint32_t(std::clamp<uint64_t>(most_tiles / band_, 1, columns_ - column_))};
+    column_ += part.columns;
+    if (column_ == columns_) {
+      row_ += band_;
+      column_ = 0;
+    }
+    return part;
+  }
+
+ private:
+  const uint32_t rows_, columns_;
+  uint32_t row_ = 0, column_ = 0, band_ = 0;
+};
+
+// How many tiles the next part may have.
+class part_size {
+ public:
+  part_size(const job &j, bool divisible) : tiles_(divisible ? std::max(1.0, k_first_macs / (4096.0 * j.k)) : 1e18) {}
+
+  uint64_t tiles() const { return uint64_t(tiles_); }
+
+  // A short part says little about the rate, so sizes grow step by step.
+  void learn(uint64_t tiles, double seconds) {
+    if (tiles_ == 1e18) return;
+    const double fits = double(tiles) * k_part_seconds / std::max(seconds, 1e-9);
+    tiles_ = std::clamp(fits, 1.0, std::max(tiles_, 8 * double(tiles)));
+  }
+
+ private:
+  static constexpr double k_first_macs = 1e8;  // a tenth of a second in plain scalar code
+  double tiles_;
+};
+
+// One part, with room for all of its shares.
+void run_part(stream &on, gk_matmul_pow &p, std::vector<gk_pow_share> &found) {
+  for (;;) {
+    p.shares = found.data();
+    p.shares_capacity = uint32_t(found.size());
+    p.shares_found = 0;
+    on.run(GK_OP_MATMUL_POW, &p);
+    on.synchronize();
+    if (p.shares_found <= p.shares_capacity) return;
+    found.resize(p.shares_found);  // the rest was lost: again, with room for all
+  }
+}
+
+bool knows_parts(const device &d) {
+  return d.library().table->abi_minor >= 1;
+}
+
+void set_part(gk_matmul_pow &p, const pow_part &part) {
+  p.tile_row = part.row, p.tile_rows = part.rows, p.tile_column = part.column, p.tile_columns = part.columns;
+}
+
+}  // namespace
+
 run_stats run(const std::shared_ptr<device> &device, const job &j, const run_request &request) {
   require_valid(j);
   if (request.nonce_step == 0) throw status_error(GK_INVALID_ARGUMENT, "matmul_pow: nonce_step=0; expected at least 1");
@@ -79,33 +155,36 @@ run_stats run(const std::shared_ptr<device> &device, const job &j, const run_req
   std::vector<gk_pow_share> found(64);
   std::vector<share> shares;
   run_stats stats;
+  part_size size(j, knows_parts(*device));
   for (uint64_t i = 0; i < request.nonce_count; ++i) {
-    if (request.cancel != nullptr && request.cancel->load()) break;
     const uint64_t nonce = request.first_nonce + i * request.nonce_step;
-    const auto start = clock::now();
     gk_matmul_pow p = problem_of(j, j.m, j.n, nonce_seed(seed, nonce));
-    for (;;) {
-      p.shares = found.data();
-      p.shares_capacity = uint32_t(found.size());
-      p.shares_found = 0;
-      on.run(GK_OP_MATMUL_POW, &p);
-      on.synchronize();
-      if (p.shares_found <= p.shares_capacity) break;
-      found.resize(p.shares_found);  // the rest was lost: again, with room for all
+    for (part_cutter cutter(j.m / uint32_t(k_pow_tile), j.n / uint32_t(k_pow_tile)); !cutter.done();) {
+      if (request.cancel != nullptr && request.cancel->load()) return stats;
+      const pow_part part = cutter.next(size.tiles());
+      const uint64_t tiles = uint64_t(part.rows) * part.columns;
+      // A whole nonce is asked for as every backend understands it.
+      set_part(p, tiles * 4096 == uint64_t(j.m) * j.n ? pow_part{} : part);
+      const auto start = clock::now();
+      run_part(on, p, found);
+      shares.clear();
+      for (uint32_t s = 0; s < p.shares_found; ++s) {
+        share &one = shares.emplace_back();
+        one.nonce = nonce;
+        one.bi = found[s].bi;
+        one.bj = found[s].bj;
+        std::memcpy(one.ticket.data(), found[s].ticket, 32);
+      }
+      const double seconds = std::chrono::duration<double>(clock::now() - start).count();
+      size.learn(tiles, seconds);
+      stats.nonces += cutter.done();
+      stats.tiles += tiles;
+      stats.shares += shares.size();
+      stats.seconds += seconds;
+      const part_result result = {
+          .nonce = nonce, .shares = shares, .tiles = tiles, .ends_nonce = cutter.done(), .seconds = seconds};
+      if (request.on_part && !request.on_part(result)) return stats;
     }
-    shares.clear();
-    for (uint32_t s = 0; s < p.shares_found; ++s) {
-      share &one = shares.emplace_back();
-      one.nonce = nonce;
-      one.bi = found[s].bi;
-      one.bj = found[s].bj;
-      std::memcpy(one.ticket.data(), found[s].ticket, 32);
-    }
-    const double seconds = std::chrono::duration<double>(clock::now() - start).count();
-    ++stats.nonces;
-    stats.shares += shares.size();
-    stats.seconds += seconds;
-    if (request.on_nonce && !request.on_nonce({.nonce = nonce, .shares = shares, .seconds = seconds})) break;
   }
   return stats;
 }
@@ -117,14 +196,30 @@ struct verifier::state {
   // With a device:
   std::shared_ptr<gonka::device> device;
   std::unique_ptr<stream> on;
-  buffer a_device, b_device;
+  buffer a_device, b_device;  // empty if the device makes operands of single tiles itself
 
-  uint64_t fold(const sha256_digest &nonce) {
-    if (!device) {
-      std::vector<int32_t> tile(size_t(k_pow_tile * k_pow_tile));
-      pow_tile_product(a.data(), b.data(), j.k, tile.data());
-      return pow_fold(tile.data());
-    }
+  uint64_t fold(const sha256_digest &nonce, uint32_t bi, uint32_t bj) {
+    if (device && !a_device) return fold_part(nonce, bi, bj);
+    constexpr uint32_t tile_rows = uint32_t(k_pow_tile);
+    pow_operand_rows(pow_seed_of(nonce, 'A'), j.profile, bi * tile_rows, tile_rows, j.k, a.data());
+    pow_operand_rows(pow_seed_of(nonce, 'B'), j.profile, bj * tile_rows, tile_rows, j.k, b.data());
+    if (device) return fold_given(nonce);
+    std::vector<int32_t> tile(size_t(k_pow_tile * k_pow_tile));
+    pow_tile_product(a.data(), b.data(), j.k, tile.data());
+    return pow_fold(tile.data());
+  }
+
+  uint64_t fold_part(const sha256_digest &nonce, uint32_t bi, uint32_t bj) {
+    uint64_t fold = 0;
+    gk_matmul_pow p = problem_of(j, j.m, j.n, nonce);
+    p.folds = &fold;
+    set_part(p, {bi, 1, bj, 1});
+    on->run(GK_OP_MATMUL_POW, &p);
+    on->synchronize();
+    return fold;
+  }
+
+  uint64_t fold_given(const sha256_digest &nonce) {
     on->write(a_device, 0, a.data(), a.size());
     on->write(b_device, 0, b.data(), b.size());
     uint64_t fold = 0;
@@ -144,11 +239,14 @@ verifier::verifier(const job &j, std::shared_ptr<device> device) {
   state &s = *state_;
   s.j = j;
   s.seed = job_seed(j);
+  if (device) {
+    s.device = std::move(device);
+    s.on = std::make_unique<stream>(s.device);
+    if (knows_parts(*s.device)) return;
+  }
   s.a.resize(size_t(k_pow_tile) * j.k);
   s.b.resize(s.a.size());
-  if (!device) return;
-  s.device = std::move(device);
-  s.on = std::make_unique<stream>(s.device);
+  if (!s.device) return;
   s.a_device = buffer(*s.device, s.a.size());
   s.b_device = buffer(*s.device, s.b.size());
 }
@@ -164,9 +262,7 @@ sha256_digest verifier::ticket(uint64_t nonce, uint32_t bi, uint32_t bj) {
                                                 ") lies outside " + std::to_string(s.j.m / tile) + " x " +
                                                 std::to_string(s.j.n / tile) + " tiles");
   const sha256_digest seed = nonce_seed(s.seed, nonce);
-  pow_operand_rows(pow_seed_of(seed, 'A'), s.j.profile, bi * tile, tile, s.j.k, s.a.data());
-  pow_operand_rows(pow_seed_of(seed, 'B'), s.j.profile, bj * tile, tile, s.j.k, s.b.data());
-  return pow_ticket(seed, bi, bj, s.fold(seed));
+  return pow_ticket(seed, bi, bj, s.fold(seed, bi, bj));
 }
 
 bool verifier::accepts(const share &claimed) {
