@@ -343,6 +343,12 @@ const gk_backend &backend() {
       .buffer_pointer = buffer_pointer,
       .gemm_pack = gemm_pack,
       .device_telemetry = nullptr,
+      .record_begin = nullptr,
+      .record_end = nullptr,
+      .replay = nullptr,
+      .recording_free = nullptr,
+      .tuning_export = nullptr,
+      .tuning_import = nullptr,
   };
   return table;
 }

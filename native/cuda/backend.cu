@@ -12,6 +12,7 @@
 #include "implementation.hpp"
 #include "newer_fields.hpp"
 #include "nvml.hpp"
+#include "tuning.hpp"
 
 namespace gonka::cuda {
 namespace {
@@ -21,12 +22,22 @@ struct device_state {
   uint32_t index;
   device_description description;
   std::atomic<bool> lost{false};
+  tuning tuned;
+};
+
+struct recording_state {
+  device_state &device;
+  recorded_memory memory;
+  runtime::recording *steps = nullptr;
+  ~recording_state() { runtime::release(steps); }
 };
 
 struct stream_state {
   stream_state(device_state &d) : device(d), ctx(d.index, d.description.can) {}
   device_state &device;
   context ctx;
+  std::unique_ptr<recording_state> recording;  // while recording
+  gk_status recording_failed = GK_OK;          // first failure of an op since it began
 };
 
 struct buffer_state {
@@ -44,11 +55,18 @@ buffer_state &state(const gk_buffer *b) {
   return *reinterpret_cast<buffer_state *>(const_cast<gk_buffer *>(b));
 }
 
+recording_state &state(gk_recording *r) {
+  return *reinterpret_cast<recording_state *>(r);
+}
+
 template <class F>
 gk_status guard(device_state *device, gk_error *err, F &&body) noexcept {
   try {
     if (device != nullptr && device->lost)
-      return fail(err, GK_DEVICE_LOST, "cuda: device %u was lost by an earlier error; open it anew", device->index);
+      return fail(err, GK_DEVICE_LOST,
+                  "cuda: device %u was lost by an earlier error; close it, and restart the process if it does not open "
+                  "anew",
+                  device->index);
     return body();
   } catch (const device_error &e) {
     if (e.status == GK_DEVICE_LOST && device != nullptr) device->lost = true;
@@ -130,9 +148,14 @@ void stream_close(gk_stream *stream) {
   delete reinterpret_cast<stream_state *>(stream);
 }
 
+gk_status refuse_recording(gk_error *err) {
+  return fail(err, GK_INVALID_ARGUMENT, "cuda: the stream records ops; only run and record_end may be called");
+}
+
 gk_status synchronize(gk_stream *stream, gk_error *err) {
   stream_state &s = state(stream);
   return guard(&s.device, err, [&] {
+    if (s.ctx.records()) return refuse_recording(err);
     runtime::synchronize(s.ctx.stream());
     return GK_OK;
   });
@@ -171,6 +194,7 @@ gk_status buffer_write(gk_stream *stream, gk_buffer *buffer, uint64_t offset, co
                        gk_error *err) {
   stream_state &s = state(stream);
   return guard(&s.device, err, [&] {
+    if (s.ctx.records()) return refuse_recording(err);
     if (!inside(buffer, offset, size)) return out_of_range(buffer, "write", offset, size, err);
     if (size != 0) runtime::copy_to_device(s.ctx.stream(), at(buffer, offset), from, size);
     return GK_OK;
@@ -181,6 +205,7 @@ gk_status buffer_read(gk_stream *stream, const gk_buffer *buffer, uint64_t offse
                       gk_error *err) {
   stream_state &s = state(stream);
   return guard(&s.device, err, [&] {
+    if (s.ctx.records()) return refuse_recording(err);
     if (!inside(buffer, offset, size)) return out_of_range(buffer, "read", offset, size, err);
     if (size != 0) runtime::copy_to_host(s.ctx.stream(), to, at(buffer, offset), size);
     return GK_OK;
@@ -274,9 +299,83 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
     const implementation *chosen = pick(*spec, problem, can, &pointers, err);
     if (chosen == nullptr) return GK_UNSUPPORTED;
     if (dry_run != 0) return GK_OK;
-    chosen->run(problem, pointers, s.ctx);
+    try {
+      s.ctx.take_variant(s.device.tuned.variant_for(*spec, *chosen, problem, pointers, s.ctx));
+      chosen->run(problem, pointers, s.ctx);
+    } catch (const device_error &e) {
+      // Part of the op may be recorded.
+      if (s.ctx.records()) s.recording_failed = e.status;
+      throw;
+    }
     return GK_OK;
   });
+}
+
+gk_status record_begin(gk_stream *stream, gk_error *err) {
+  stream_state &s = state(stream);
+  return guard(&s.device, err, [&] {
+    if (s.ctx.records()) return refuse_recording(err);
+    auto made = std::make_unique<recording_state>(s.device);
+    runtime::record_begin(s.ctx.stream());
+    s.recording = std::move(made);
+    s.recording_failed = GK_OK;
+    s.ctx.record_into(&s.recording->memory);
+    return GK_OK;
+  });
+}
+
+gk_status record_end(gk_stream *stream, gk_recording **out, gk_error *err) {
+  stream_state &s = state(stream);
+  *out = nullptr;
+  const auto stop = [&] {
+    s.ctx.record_into(nullptr);
+    return std::move(s.recording);
+  };
+  const gk_status status = guard(&s.device, err, [&] {
+    if (!s.ctx.records()) return fail(err, GK_INVALID_ARGUMENT, "cuda: the stream does not record");
+    auto made = stop();
+    if (s.recording_failed != GK_OK) {
+      runtime::record_cancel(s.ctx.stream());
+      return fail(err, s.recording_failed, "cuda: an op could not be recorded");
+    }
+    made->steps = runtime::record_end(s.ctx.stream());
+    *out = reinterpret_cast<gk_recording *>(made.release());
+    return GK_OK;
+  });
+  if (s.ctx.records()) {  // the device was lost in between
+    runtime::record_cancel(s.ctx.stream());
+    stop();
+  }
+  return status;
+}
+
+gk_status replay(gk_stream *stream, gk_recording *recording, gk_error *err) {
+  stream_state &s = state(stream);
+  return guard(&s.device, err, [&] {
+    if (s.ctx.records()) return refuse_recording(err);
+    runtime::replay(s.ctx.stream(), state(recording).steps);
+    return GK_OK;
+  });
+}
+
+gk_status tuning_export(gk_device *device, char *text, uint64_t room, uint64_t *size, gk_error *err) {
+  return guard(nullptr, err, [&] {
+    const std::string all = state(device).tuned.text();
+    *size = all.size();
+    std::memcpy(text, all.data(), size_t(std::min<uint64_t>(room, all.size())));
+    return GK_OK;
+  });
+}
+
+gk_status tuning_import(gk_device *device, const char *text, uint64_t size, gk_error *err) {
+  return guard(nullptr, err, [&] {
+    if (state(device).tuned.take(std::string_view(text, size_t(size)))) return GK_OK;
+    return fail(err, GK_INVALID_ARGUMENT, "cuda: not the text that tuning_export gives");
+  });
+}
+
+void recording_free(gk_recording *recording) {
+  delete reinterpret_cast<recording_state *>(recording);
 }
 
 // Not guarded by the device's being lost: what the driver says then is what one wants to know.
@@ -298,6 +397,15 @@ const char *implementation_name(gk_device *, uint32_t op, uint32_t index) {
 }  // namespace
 
 void *context::scratch(uint32_t slot, uint64_t bytes) {
+  if (recording_ != nullptr) {
+    // The next recorded op that asks for the slot runs after this one: they share.
+    for (const recorded_memory::block &known : recording_->scratch)
+      if (known.slot == slot &&
+          (runtime::k_exact_scratch ? known.memory.size() == bytes : known.memory.size() >= bytes))
+        return known.memory.data();
+    recording_->scratch.push_back({slot, device_memory(device_, bytes)});
+    return recording_->scratch.back().memory.data();
+  }
   if (slots_.size() <= slot) slots_.resize(slot + 1);
   device_memory &memory = slots_[slot];
   if (runtime::k_exact_scratch ? memory.size() != bytes : memory.size() < bytes) {
@@ -308,7 +416,19 @@ void *context::scratch(uint32_t slot, uint64_t bytes) {
   return memory.data();
 }
 
+void context::free_scratch(uint32_t first) {
+  if (slots_.size() <= first) return;
+  runtime::synchronize(stream_);
+  slots_.resize(first);
+}
+
 void *context::upload(uint32_t slot, const void *from, uint64_t bytes) {
+  if (recording_ != nullptr) {
+    recording_->constants.emplace_back(device_, bytes);
+    void *const constant = recording_->constants.back().data();
+    runtime::copy_to_device_now(device_, constant, from, bytes);
+    return constant;
+  }
   void *to = scratch(slot, bytes);
   runtime::copy_to_device(stream_, to, from, bytes);
   return to;
@@ -349,7 +469,9 @@ const gk_backend &backend() {
       .abi_major = GK_ABI_MAJOR,
       .abi_minor = GK_ABI_MINOR,
       .reserved = 0,
-#if defined(__CUDACC__)
+#if defined(GONKA_CUDA_PEER)
+      .name = GONKA_CUDA_PEER,
+#elif defined(__CUDACC__)
       .name = "cuda",
 #else
       .name = "cuda-emulated",
@@ -371,6 +493,12 @@ const gk_backend &backend() {
       .buffer_pointer = nullptr,
       .gemm_pack = nullptr,
       .device_telemetry = device_telemetry,
+      .record_begin = record_begin,
+      .record_end = record_end,
+      .replay = replay,
+      .recording_free = recording_free,
+      .tuning_export = tuning_export,
+      .tuning_import = tuning_import,
   };
   return table;
 }

@@ -28,14 +28,19 @@ if(gonka_have_cuda)
   set(cuda_targets)
   # One object library per architecture family: the suffix of a file names what its kernels may be compiled for. Files
   # without kernels are compiled once.
-  set(host_pattern "/(backend|nvml|runtime_cuda|[a-z0-9_]+_list)\\.cu$")
-  foreach(family host generic sm89 sm90 sm100)
+  set(machine_pattern "/(nvml|tuning|runtime_cuda)\\.cu$")
+  set(host_pattern "/(backend|[a-z0-9_]+_list)\\.cu$")
+  foreach(family machine host generic sm89 sm90 sm100)
     set(family_sources ${cuda_sources})
-    if(family STREQUAL "host")
+    if(family STREQUAL "machine")
+      list(FILTER family_sources INCLUDE REGEX "${machine_pattern}")
+      set(family_archs 80-real)
+    elseif(family STREQUAL "host")
       list(FILTER family_sources INCLUDE REGEX "${host_pattern}")
       set(family_archs 80-real)
     elseif(family STREQUAL "generic")
       list(FILTER family_sources EXCLUDE REGEX "${host_pattern}")
+      list(FILTER family_sources EXCLUDE REGEX "${machine_pattern}")
       list(FILTER family_sources EXCLUDE REGEX "_(sm89|sm90|sm100)\\.cu$")
       set(family_archs ${GONKA_CUDA_ARCHS})
     elseif(family STREQUAL "sm89")  # and all later ones
@@ -61,8 +66,17 @@ if(gonka_have_cuda)
   set_target_properties(gonka_cuda PROPERTIES PREFIX "" OUTPUT_NAME gonka_cuda LINKER_LANGUAGE CUDA
                                               LIBRARY_OUTPUT_DIRECTORY ${output_directory})
   target_link_libraries(gonka_cuda PRIVATE gonka_ops ${CMAKE_DL_LIBS})
-  target_link_options(gonka_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
-  foreach(target gonka_cuda ${cuda_targets})
+  # What bench compares with: the same table over other people's kernels. Not beside the addon, which loads what lies there.
+  add_library(gonka_cublas SHARED ${CMAKE_CURRENT_LIST_DIR}/backend.cu ${CMAKE_CURRENT_LIST_DIR}/peers/cublas_list.cu
+                                  $<TARGET_OBJECTS:gonka_cuda_machine>)
+  target_compile_definitions(gonka_cublas PRIVATE GONKA_CUDA_PEER="cublas")
+  set_target_properties(gonka_cublas PROPERTIES PREFIX "" LINKER_LANGUAGE CUDA CUDA_ARCHITECTURES 80-real
+                                                LIBRARY_OUTPUT_DIRECTORY ${output_directory}/peers)
+  target_link_libraries(gonka_cublas PRIVATE gonka_ops ${CMAKE_DL_LIBS})
+  foreach(target gonka_cuda gonka_cublas)
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
+  endforeach()
+  foreach(target gonka_cuda gonka_cublas ${cuda_targets})
     set_target_properties(${target} PROPERTIES
       CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_RUNTIME_LIBRARY Static
       POSITION_INDEPENDENT_CODE ON CUDA_VISIBILITY_PRESET hidden)

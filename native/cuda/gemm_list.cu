@@ -201,12 +201,33 @@ const char *wgmma_is_slower(const void *problem, const capability &can) {
   return tiles * 2 < can.multiprocessors ? "too few tiles" : nullptr;
 }
 
+// Square, wide, and wide in clusters: the order of additions is that of k in all of them.
+uint32_t wgmma_variants(const void *problem, const capability &) {
+  return view(problem).m > k_wgmma_block_m ? 4 : 3;
+}
+
+// Large, medium and narrow tiles, with k split as the plan says: where k is cut does not depend on the tile.
+uint32_t mma_variants(const void *, const capability &) {
+  return 4;
+}
+
+// Heights up to the next power of two go together: a last batch that is not full needs no measurement of its own.
+std::string shape_class(const void *problem) {
+  const gk_gemm &p = view(problem);
+  int64_t m = 1;
+  while (m < p.m) m *= 2;
+  std::string name = std::string(dtype_name(p.a_type)) + " " + dtype_name(p.d_type);
+  if (p.epilogue == GK_EPILOGUE_SWIGLU) name += " pair";
+  if (p.beta != 0) name += " add";
+  return name + " " + std::to_string(m) + " " + std::to_string(p.n) + " " + std::to_string(p.k);
+}
+
 constexpr implementation k_list[] = {
     {"sm100_tcgen05", reject_tcgen05, reject_bulk_places, run_gemm_tcgen05},
-    {"sm90_wgmma", reject_wgmma, reject_bulk_places, run_gemm_wgmma, wgmma_is_slower},
+    {"sm90_wgmma", reject_wgmma, reject_bulk_places, run_gemm_wgmma, wgmma_is_slower, wgmma_variants, shape_class},
     {"sm90_wgmma_f8", reject_wgmma_f8, reject_bulk_places, run_gemm_wgmma_f8, wgmma_is_slower},
     {"sm89_mma_f8", reject_mma_f8, nullptr, run_mma_f8},
-    {"sm80_mma", reject_mma, nullptr, run_mma},
+    {"sm80_mma", reject_mma, nullptr, run_mma, nullptr, mma_variants, shape_class},
     {"simt", [](const void *problem, const capability &) { return reject_common(view(problem)); }, nullptr,
      run_gemm_simt},
 };

@@ -1,8 +1,11 @@
 // gemm on wgmma; see device/gemm_wgmma.cuh.
 #include "device/gemm_wgmma.cuh"
+#include "gemm_tiles.hpp"
 
 namespace gonka::cuda {
 namespace {
+
+static_assert(k_block_m == k_wgmma_block_m);
 
 template <class T, class Shape, bool Pair>
 GK_KERNEL(k_wgmma_threads, 1)
@@ -26,10 +29,11 @@ void with_shape(const gk_gemm &p, places at, context &ctx) {
   // Wide tiles once there is a wave of them. A single row of tiles has nobody to share B with.
   const bool wide = ceil_div(p.m, k_block_m) * ceil_div(n, 256) >= ctx.can().multiprocessors;
   const bool cluster = wide && p.m > k_block_m;
+  const uint32_t variant = ctx.variant();
   const auto with_pair = [&]<bool Pair>() {
-    if (cluster)
+    if (variant == 0 ? cluster : variant == 3)
       launch<T, wgmma_wide_cluster, Pair>(p, at, ctx);
-    else if (wide)
+    else if (variant == 0 ? wide : variant == 2)
       launch<T, wgmma_wide, Pair>(p, at, ctx);
     else
       launch<T, wgmma_square, Pair>(p, at, ctx);

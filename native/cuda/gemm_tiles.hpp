@@ -50,6 +50,8 @@ constexpr uint32_t gemm_shared_bytes(const gemm_tile &t) {
   return stages > gemm_epilogue_bytes(t) ? stages : gemm_epilogue_bytes(t);
 }
 
+constexpr int k_wgmma_block_m = 128;  // rows of D that a block of a wgmma kernel makes
+
 struct gemm_plan {
   int tile;         // 0 large, 1 medium, 2 narrow
   uint32_t splits;  // of k

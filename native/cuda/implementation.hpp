@@ -2,12 +2,23 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "device/runtime.hpp"
 #include "op.hpp"
 
 namespace gonka::cuda {
+
+// Device memory that recorded work uses: it stays as it is for as long as the recording may be replayed.
+struct recorded_memory {
+  struct block {
+    uint32_t slot;
+    device_memory memory;
+  };
+  std::vector<block> scratch;
+  std::vector<device_memory> constants;
+};
 
 // A stream with the scratch memory of the ops that run on it. Scratch is reused by the next op, in stream order.
 class context {
@@ -21,16 +32,28 @@ class context {
   const capability &can() const { return can_; }
   uint32_t device() const { return device_; }
 
+  // Which of implementation::variants run() takes; 0: what the tables say.
+  uint32_t variant() const { return variant_; }
+  void take_variant(uint32_t variant) { variant_ = variant; }
+
   // Device memory for this op, contents undefined; each slot is its own allocation.
   void *scratch(uint32_t slot, uint64_t bytes);
+  // Gives back the memory of slots from first on, when queued work is done with it.
+  void free_scratch(uint32_t first);
   // A copy of host memory in device memory.
   void *upload(uint32_t slot, const void *from, uint64_t bytes);
+
+  // From here on scratch and upload take their memory from *memory, which outlives the recording; nullptr: as usual.
+  void record_into(recorded_memory *memory) { recording_ = memory; }
+  bool records() const { return recording_ != nullptr; }
 
  private:
   uint32_t device_;
   const capability &can_;
   runtime::stream *stream_;
   std::vector<device_memory> slots_;
+  recorded_memory *recording_ = nullptr;
+  uint32_t variant_ = 0;
 };
 
 // Where the operands lie: address and alignment are known before an implementation is chosen for a real run; in a dry
@@ -48,6 +71,11 @@ struct implementation {
   // Optional: why a later one in the list is expected to be faster for this problem; null: none is. Looked at only when
   // the backend chooses, and only if a later one accepts.
   const char *(*slower)(const void *problem, const capability &can) = nullptr;
+  // Optional: in how many ways run() can do this problem, all with the same bits: 0 is what the tables say, 1 to n - 1
+  // are told apart by context::variant. A pure function. The backend measures which is fastest.
+  uint32_t (*variants)(const void *problem, const capability &can) = nullptr;
+  // With variants: problems that are likely to share the answer share a name of [a-z0-9_ ]. A pure function.
+  std::string (*shape_class)(const void *problem) = nullptr;
 };
 
 // Best first. Empty for an op without a CUDA implementation.

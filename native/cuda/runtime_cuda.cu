@@ -6,7 +6,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "device/runtime.hpp"
+#include "device/runtime_cuda.hpp"
 
 namespace gonka::cuda::runtime {
 namespace {
@@ -61,7 +61,21 @@ struct stream {
   char *staging[2] = {nullptr, nullptr};
   cudaEvent_t staged[2] = {nullptr, nullptr};
   uint32_t turn = 0;
+  bool recording = false;
 };
+
+struct recording {
+  uint32_t device;
+  cudaGraphExec_t graph = nullptr;
+};
+
+namespace {
+
+void refuse_while_recording(const stream *s, const char *what) {
+  if (s->recording) throw device_error(GK_UNSUPPORTED, 0, std::string(what) + " cannot be recorded");
+}
+
+}  // namespace
 
 uint32_t device_count(std::string *why) {
   int count = 0;
@@ -142,6 +156,7 @@ stream *stream_open(uint32_t device) {
 void stream_close(stream *s) noexcept {
   if (s == nullptr) return;
   cudaSetDevice(int(s->device));
+  record_cancel(s);
   if (s->handle != nullptr) cudaStreamSynchronize(s->handle);
   for (int i = 0; i < 2; ++i) {
     if (s->staging[i] != nullptr) cudaFreeHost(s->staging[i]);
@@ -153,6 +168,7 @@ void stream_close(stream *s) noexcept {
 }
 
 void synchronize(stream *s) {
+  refuse_while_recording(s, "waiting for the device");
   check(cudaSetDevice(int(s->device)), "cudaSetDevice");
   check(cudaStreamSynchronize(s->handle), "synchronize");
 }
@@ -173,6 +189,7 @@ void release(uint32_t device, void *memory) noexcept {
 }
 
 void copy_to_device(stream *s, void *to, const void *from, uint64_t bytes) {
+  refuse_while_recording(s, "a copy from host memory");
   check(cudaSetDevice(int(s->device)), "cudaSetDevice");
   for (uint64_t done = 0; done < bytes;) {
     const uint64_t part = bytes - done < k_staging_bytes ? bytes - done : k_staging_bytes;
@@ -187,6 +204,7 @@ void copy_to_device(stream *s, void *to, const void *from, uint64_t bytes) {
 }
 
 void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes) {
+  refuse_while_recording(s, "a copy to host memory");
   check(cudaSetDevice(int(s->device)), "cudaSetDevice");
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s->handle), "copy to host");
   check(cudaStreamSynchronize(s->handle), "copy to host");
@@ -195,6 +213,93 @@ void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes) {
 void fill(stream *s, void *memory, uint8_t value, uint64_t bytes) {
   check(cudaSetDevice(int(s->device)), "cudaSetDevice");
   check(cudaMemsetAsync(memory, value, bytes, s->handle), "fill");
+}
+
+// Relaxed: what else the process does - allocating, copying on other streams - is none of the recording's business, and
+// nothing of it touches this stream.
+void record_begin(stream *s) {
+  if (s->recording) throw device_error(GK_INVALID_ARGUMENT, 0, "the stream records already");
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  check(cudaStreamBeginCapture(s->handle, cudaStreamCaptureModeRelaxed), "record");
+  s->recording = true;
+}
+
+recording *record_end(stream *s) {
+  if (!s->recording) throw device_error(GK_INVALID_ARGUMENT, 0, "the stream does not record");
+  s->recording = false;
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(s->handle, &graph), "record");
+  cudaGraphExec_t ready = nullptr;
+  const cudaError_t made = cudaGraphInstantiate(&ready, graph, 0);
+  cudaGraphDestroy(graph);
+  check(made, "record");
+  return new recording{s->device, ready};
+}
+
+void record_cancel(stream *s) noexcept {
+  if (!s->recording) return;
+  s->recording = false;
+  cudaSetDevice(int(s->device));
+  cudaGraph_t graph = nullptr;
+  if (cudaStreamEndCapture(s->handle, &graph) == cudaSuccess && graph != nullptr) cudaGraphDestroy(graph);
+  cudaGetLastError();
+}
+
+void replay(stream *s, recording *r) {
+  refuse_while_recording(s, "a replay");
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  check(cudaGraphLaunch(r->graph, s->handle), "replay");
+}
+
+void release(recording *r) noexcept {
+  if (r == nullptr) return;
+  cudaSetDevice(int(r->device));
+  cudaGraphExecDestroy(r->graph);
+  cudaGetLastError();
+  delete r;
+}
+
+bool measures() {
+  return true;
+}
+
+float elapsed_ms(stream *s, const std::function<void()> &work) {
+  struct event {
+    event() { check(cudaEventCreate(&handle), "cudaEventCreate"); }
+    ~event() { cudaEventDestroy(handle); }
+    event(const event &) = delete;
+    event &operator=(const event &) = delete;
+    cudaEvent_t handle = nullptr;
+  };
+  refuse_while_recording(s, "a measurement");
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  const event begin, end;
+  check(cudaEventRecord(begin.handle, s->handle), "cudaEventRecord");
+  work();
+  check(cudaEventRecord(end.handle, s->handle), "cudaEventRecord");
+  check(cudaEventSynchronize(end.handle), "measurement");
+  float ms = 0;
+  check(cudaEventElapsedTime(&ms, begin.handle, end.handle), "cudaEventElapsedTime");
+  return ms;
+}
+
+void copy_to_device_now(uint32_t device, void *to, const void *from, uint64_t bytes) {
+  check(cudaSetDevice(int(device)), "cudaSetDevice");
+  cudaStream_t beside = nullptr;
+  check(cudaStreamCreateWithFlags(&beside, cudaStreamNonBlocking), "cudaStreamCreate");
+  cudaError_t error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, beside);
+  if (error == cudaSuccess) error = cudaStreamSynchronize(beside);
+  cudaStreamDestroy(beside);
+  check(error, "copy to device");
+}
+
+cudaStream_t native_handle(const stream *s) {
+  return s->handle;
+}
+
+void make_current(const stream *s) {
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
 }
 
 // The driver encodes tensor maps; its entry point is looked up at run time, so that the library needs no libcuda to

@@ -41,6 +41,15 @@ if(GONKA_TESTS)
     endif()
   endforeach()
 
+  # The management library that cuda_telemetry asks: as of today, and as an old driver has it.
+  foreach(age "" "-old")
+    add_library(fake_nvml${age} MODULE EXCLUDE_FROM_ALL test/native/cuda/nvml/fake_nvml.c)
+    set_target_properties(fake_nvml${age} PROPERTIES PREFIX "lib" OUTPUT_NAME nvidia-ml${age} SUFFIX ".so.1"
+                                          LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/fake_nvml)
+    add_dependencies(test_cuda_telemetry fake_nvml${age})
+  endforeach()
+  target_compile_definitions(fake_nvml-old PRIVATE FAKE_OLD)
+
   include(test/native/cuda/planted/planted.cmake)
   include(native/emulator/ptx/ptx.cmake)
 endif()

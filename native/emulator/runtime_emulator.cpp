@@ -2,6 +2,12 @@
 // thread. A finding becomes GK_DEVICE_ERROR with the finding's text.
 #include "runtime_emulator.hpp"
 
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
 #include "cuda/device/runtime.hpp"
 
 namespace gonka::emulator {
@@ -26,10 +32,17 @@ translation_finder &emulated_translation() {
 }
 
 namespace {
-uint64_t g_launches = 0;
+std::atomic<uint64_t> g_launches = 0, g_replays = 0;
 }
 uint64_t emulated_launches() {
   return g_launches;
+}
+launch_cost &emulated_cost() {
+  static launch_cost cost;
+  return cost;
+}
+uint64_t emulated_replays() {
+  return g_replays;
 }
 
 }  // namespace gonka::emulator
@@ -55,15 +68,73 @@ constexpr uint32_t k_device_count = sizeof k_devices / sizeof *k_devices;
 
 const bool k_exact_scratch = true;
 
+struct recording {
+  std::vector<std::function<void()>> steps;
+};
+
 struct stream {
   uint32_t device;
+  std::unique_ptr<recording> made = nullptr;  // while recording
+  float cost_ms = 0;                          // of all launches
 };
+
+namespace {
+
+void refuse_while_recording(const stream *s, const char *what) {
+  if (s->made != nullptr) throw device_error(GK_UNSUPPORTED, 0, std::string(what) + " cannot be recorded");
+}
+
+// Injected faults: a device that fell out fails every later call until its handles are gone, as a CUDA context does.
+std::mutex g_fault_mutex;
+emulator::injected_fault g_fault;
+std::map<uint32_t, std::string> g_lost;     // by device
+std::map<uint32_t, std::string> g_pending;  // of launches that failed, but nobody has waited for yet
+
+constexpr int32_t k_illegal_address = 700;
+
+void fail_if_lost(uint32_t device) {
+  const std::lock_guard lock(g_fault_mutex);
+  if (const auto found = g_lost.find(device); found != g_lost.end())
+    throw device_error(GK_DEVICE_LOST, k_illegal_address, found->second);
+}
+
+// What a caller that waits for the device learns.
+void finish(uint32_t device) {
+  {
+    const std::lock_guard lock(g_fault_mutex);
+    if (const auto found = g_pending.find(device); found != g_pending.end()) {
+      g_lost.insert(*found);
+      g_pending.erase(found);
+    }
+  }
+  fail_if_lost(device);
+}
+
+// True if this launch is the one that fails without anybody noticing at once.
+bool fails_now(uint32_t device) {
+  const std::lock_guard lock(g_fault_mutex);
+  if (g_pending.contains(device)) return true;
+  if (g_fault.device != device || g_fault.launches_before == UINT64_MAX) return false;
+  if (g_fault.launches_before-- != 0) return false;
+  g_fault.launches_before = UINT64_MAX;
+  if (!g_fault.sticky) throw device_error(GK_DEVICE_ERROR, 1, "injected: kernel launch: invalid argument");
+  const std::string text = "injected: an illegal memory access was encountered";
+  if (g_fault.seen_at_wait)
+    g_pending[device] = text;
+  else
+    g_lost[device] = text;
+  if (g_fault.seen_at_wait) return true;
+  throw device_error(GK_DEVICE_LOST, k_illegal_address, text);
+}
+
+}  // namespace
 
 uint32_t device_count(std::string *) {
   return k_device_count;
 }
 
 device_description describe(uint32_t device) {
+  fail_if_lost(device);
   device_description d;
   d.can = k_devices[device].can;
   if (emulator::emulated_multiprocessors() != 0) d.can.multiprocessors = emulator::emulated_multiprocessors();
@@ -78,14 +149,40 @@ device_description describe(uint32_t device) {
 }
 
 stream *stream_open(uint32_t device) {
+  fail_if_lost(device);
   return new stream{device};
 }
 void stream_close(stream *s) noexcept {
   delete s;
 }
-void synchronize(stream *) {}
+void synchronize(stream *s) {
+  refuse_while_recording(s, "waiting for the device");
+  finish(s->device);
+}
 
-void *allocate(uint32_t, uint64_t bytes) {
+void record_begin(stream *s) {
+  fail_if_lost(s->device);
+  if (s->made != nullptr) throw device_error(GK_INVALID_ARGUMENT, 0, "the stream records already");
+  s->made = std::make_unique<recording>();
+}
+recording *record_end(stream *s) {
+  if (s->made == nullptr) throw device_error(GK_INVALID_ARGUMENT, 0, "the stream does not record");
+  return s->made.release();
+}
+void record_cancel(stream *s) noexcept {
+  s->made.reset();
+}
+void replay(stream *s, recording *r) {
+  refuse_while_recording(s, "a replay");
+  ++emulator::g_replays;
+  for (const auto &step : r->steps) step();
+}
+void release(recording *r) noexcept {
+  delete r;
+}
+
+void *allocate(uint32_t device, uint64_t bytes) {
+  fail_if_lost(device);
   if (emulator::allocated_bytes() + bytes > uint64_t(1) << 32)
     throw device_error(GK_OUT_OF_MEMORY, 2, "allocation of " + std::to_string(bytes) + " bytes: the device has 4 GiB");
   return emulator::allocate(bytes);
@@ -94,13 +191,39 @@ void release(uint32_t, void *memory) noexcept {
   emulator::release(memory);
 }
 
-void copy_to_device(stream *, void *to, const void *from, uint64_t bytes) {
+bool measures() {
+  return bool(emulator::emulated_cost());
+}
+float elapsed_ms(stream *s, const std::function<void()> &work) {
+  const float before = s->cost_ms;
+  work();
+  return s->cost_ms - before;
+}
+
+void copy_to_device_now(uint32_t device, void *to, const void *from, uint64_t bytes) {
+  fail_if_lost(device);
   if (!emulator::write(to, from, bytes)) throw device_error(GK_DEVICE_ERROR, 1, "copy to device: outside a buffer");
 }
-void copy_to_host(stream *, void *to, const void *from, uint64_t bytes) {
+void copy_to_device(stream *s, void *to, const void *from, uint64_t bytes) {
+  refuse_while_recording(s, "a copy from host memory");
+  fail_if_lost(s->device);
+  if (!emulator::write(to, from, bytes)) throw device_error(GK_DEVICE_ERROR, 1, "copy to device: outside a buffer");
+}
+void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes) {
+  refuse_while_recording(s, "a copy to host memory");
+  finish(s->device);
   if (!emulator::read(to, from, bytes)) throw device_error(GK_DEVICE_ERROR, 1, "copy to host: outside a buffer");
 }
-void fill(stream *, void *memory, uint8_t value, uint64_t bytes) {
+void fill(stream *s, void *memory, uint8_t value, uint64_t bytes) {
+  if (s->made != nullptr) {
+    const uint32_t device = s->device;
+    s->made->steps.push_back([=] {
+      stream now{device};
+      fill(&now, memory, value, bytes);
+    });
+    return;
+  }
+  fail_if_lost(s->device);
   if (!emulator::fill(memory, value, bytes)) throw device_error(GK_DEVICE_ERROR, 1, "fill: outside a buffer");
 }
 
@@ -117,6 +240,17 @@ ptx::tensor_map make_tensor_map(const tensor_request &r) {
 }
 
 void launch_raw(stream *s, const launch_shape &shape, const kernel_call &kernel) {
+  if (s->made != nullptr) {
+    s->made->steps.push_back([=, device = s->device] {
+      stream now{device};
+      launch_raw(&now, shape, kernel);
+    });
+    return;
+  }
+  fail_if_lost(s->device);
+  if (fails_now(s->device)) return;
+  if (const auto &cost = emulator::emulated_cost())
+    s->cost_ms += cost(shape.grid_x * shape.grid_y * shape.grid_z, shape.threads);
   const capability &can = k_devices[s->device].can;
   if (shape.shared_bytes > can.shared_bytes_per_block)
     throw device_error(GK_DEVICE_ERROR, 1,
@@ -141,3 +275,18 @@ void launch_raw(stream *s, const launch_shape &shape, const kernel_call &kernel)
 }
 
 }  // namespace gonka::cuda::runtime
+
+namespace gonka::emulator {
+
+void inject(const injected_fault &fault) {
+  const std::lock_guard lock(cuda::runtime::g_fault_mutex);
+  cuda::runtime::g_fault = fault;
+}
+void repair_devices() {
+  const std::lock_guard lock(cuda::runtime::g_fault_mutex);
+  cuda::runtime::g_fault = {};
+  cuda::runtime::g_lost.clear();
+  cuda::runtime::g_pending.clear();
+}
+
+}  // namespace gonka::emulator

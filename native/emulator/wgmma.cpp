@@ -12,6 +12,7 @@ struct wgmma_operation {
   wgmma_operands lanes[k_warp_size];
   uint32_t a_registers[k_warp_size][4];  // read at the issue: the registers may be reused after a fence
   site at;
+  bool computed = false;  // at the issue; what is left for the wait is that the operands are still there
 };
 
 namespace {
@@ -147,15 +148,26 @@ void compute(warp &w, wgmma_operation &op) {
   m.count->mma_operations += uint64_t(2) * k_rows_per_warp * n * k;
 }
 
+void check_operands(warp &w, const wgmma_operation &op) {
+  machine &m = *g_machine;
+  thread *const runs = m.current;
+  m.current = w.lanes[0];
+  for_each_chunk(op, first_row_of(w), [&](bool, uint32_t offset, uint32_t, uint32_t) {
+    w.lanes[0]->block->shadow.read(*w.lanes[0], check_offset(offset, op.at), 16, touch::async_proxy, op.at);
+  });
+  m.current = runs;
+}
+
 struct issue_arguments {
   const wgmma_operands *operands;
   site at;
+  bool at_once;
 };
 
 }  // namespace
 
-void wgmma_issue(const wgmma_operands &operands, site at) {
-  issue_arguments own{&operands, at};
+static void issue(const wgmma_operands &operands, bool at_once, site at) {
+  issue_arguments own{&operands, at, at_once};
   collective(
       "wgmma.mma_async", k_full_mask, true, &own,
       [](warp &w, uint32_t, void *const *arguments) {
@@ -177,15 +189,22 @@ void wgmma_issue(const wgmma_operands &operands, site at) {
         if (op->lanes[0].a_registers == nullptr) check_descriptor(op->lanes[0].a, "A", at);
         check_descriptor(op->lanes[0].b, "B", at);
         // What is read must be there when the instruction is issued, and stay until it is waited for.
-        thread *const runs = m.current;
-        m.current = w.lanes[0];
-        for_each_chunk(*op, first_row_of(w), [&](bool, uint32_t offset, uint32_t, uint32_t) {
-          w.lanes[0]->block->shadow.read(*w.lanes[0], check_offset(offset, at), 16, touch::async_proxy, at);
-        });
-        m.current = runs;
+        check_operands(w, *op);
+        if (static_cast<const issue_arguments *>(arguments[0])->at_once) {
+          compute(w, *op);
+          op->computed = true;
+        }
         w.wgmma_open.push_back(std::move(op));
       },
       at);
+}
+
+void wgmma_issue(const wgmma_operands &operands, site at) {
+  issue(operands, false, at);
+}
+void wgmma_issue_at_once(const wgmma_operands &operands, site at);
+void wgmma_issue_at_once(const wgmma_operands &operands, site at) {
+  issue(operands, true, at);
 }
 
 void wgmma_fence(site at) {
@@ -210,7 +229,7 @@ void wgmma_wait(uint32_t groups_left, site at) {
       [](warp &w, uint32_t, void *const *arguments) {
         const uint32_t keep = *static_cast<const uint32_t *>(arguments[0]);
         while (w.wgmma_groups.size() > keep) {
-          for (auto &op : w.wgmma_groups.front()) compute(w, *op);
+          for (auto &op : w.wgmma_groups.front()) op->computed ? check_operands(w, *op) : compute(w, *op);
           w.wgmma_groups.erase(w.wgmma_groups.begin());
         }
         w.wgmma_fenced = false;

@@ -18,6 +18,7 @@
 #include "registry.hpp"
 #include "selftest.hpp"
 #include "status.hpp"
+#include "tuning_store.hpp"
 
 namespace gonka {
 namespace {
@@ -113,6 +114,9 @@ struct device::state {
   std::unordered_map<const gk_buffer *, uint64_t> sizes;  // buffers that the host asked for
 
   host_cpu fallback;
+
+  std::string tuning_file;  // empty: nothing is kept
+  std::string tuning_kept;  // what is in it
 
   op_state &of(const op_spec &spec) {
     const auto all = all_ops();
@@ -239,6 +243,7 @@ void stream::run(gk_op op, void *problem) {
                                                  " is disabled: " + t.reason);
   }
   const std::string reason = err.text(GK_UNSUPPORTED);
+  if (records_) throw status_error(GK_UNSUPPORTED, d.id() + ": " + reason);
   if (is_cpu(d.library())) throw status_error(GK_UNSUPPORTED, d.id() + ": " + reason);
   if (op == GK_OP_GEMM && static_cast<const gk_gemm *>(problem)->b_packed != 0)
     throw status_error(GK_UNSUPPORTED,
@@ -254,6 +259,51 @@ void stream::run(gk_op op, void *problem) {
     d.state_->notice(d.id() + " does not run " + spec->name + " (" + reason +
                      "); it runs on the host CPU through copies");
   d.state_->fallback.run(table, handle_, d.id(), *spec, problem);
+}
+
+recording::~recording() {
+  if (handle_ != nullptr) owner_->library().table->recording_free(handle_);
+}
+
+recording stream::record(const std::function<void()> &work, std::string *why) {
+  const gk_backend &table = *owner_->library().table;
+  if (table.record_begin == nullptr) {
+    *why = owner_->id() + ": the backend " + table.name + " records nothing";
+    return {};
+  }
+  error_report err;
+  check(table.record_begin(handle_, &err), err, owner_->id() + ": record");
+  records_ = true;
+  gk_recording *made = nullptr;
+  const auto end = [&](gk_error *e) {
+    records_ = false;
+    return table.record_end(handle_, &made, e);
+  };
+  try {
+    work();
+  } catch (const status_error &e) {
+    end(nullptr);
+    const recording unfinished(owner_, made);
+    if (e.status != GK_UNSUPPORTED) throw;
+    *why = e.what();
+    return {};
+  } catch (...) {
+    end(nullptr);
+    const recording unfinished(owner_, made);
+    throw;
+  }
+  const gk_status status = end(&err);
+  if (status == GK_UNSUPPORTED) {
+    *why = owner_->id() + ": " + err.text(status);
+    return {};
+  }
+  check(status, err, owner_->id() + ": record");
+  return recording(owner_, made);
+}
+
+void stream::replay(const recording &r) {
+  error_report err;
+  check(owner_->library().table->replay(handle_, r.handle(), &err), err, owner_->id() + ": replay");
 }
 
 bool stream::runs_itself(gk_op op, void *problem) {
@@ -307,10 +357,46 @@ std::shared_ptr<device> device::open(std::shared_ptr<const backend_library> libr
   request.threads = options.threads;
   check(table.device_open(index, &request, &d->handle_, &err), err, d->id_);
   d->info_ = d->current_info();
+  d->load_tuning();
   return d;
 }
 
+// What earlier processes found out. It only saves time, so nothing about it fails the device.
+void device::load_tuning() {
+  if (library_->table->tuning_import == nullptr) return;
+  state_->tuning_file = tuning_path(*library_, info_);
+  if (state_->tuning_file.empty()) return;
+  std::string why;
+  const std::string text = read_tuning(state_->tuning_file, &why);
+  error_report err;
+  if (!text.empty()) {
+    const gk_status status = library_->table->tuning_import(handle_, text.data(), text.size(), &err);
+    if (status == GK_OK)
+      state_->tuning_kept = text;
+    else
+      why = state_->tuning_file + ": is ignored and made anew: " + err.text(status);
+  }
+  if (!why.empty()) state_->notice(id_ + ": " + why);
+}
+
+void device::keep_tuning() noexcept {
+  try {
+    if (state_->tuning_file.empty()) return;
+    uint64_t size = 0;
+    char none = 0;
+    if (library_->table->tuning_export(handle_, &none, 0, &size, nullptr) != GK_OK || size == 0) return;
+    constexpr uint64_t k_most = uint64_t(1) << 20;
+    std::string text(size_t(std::min(size, k_most)), '\0');
+    if (library_->table->tuning_export(handle_, text.data(), text.size(), &size, nullptr) != GK_OK) return;
+    if (size != text.size() || text == state_->tuning_kept) return;
+    if (!write_tuning(state_->tuning_file, text))
+      state_->notice(id_ + ": " + state_->tuning_file + " cannot be written; the next process measures again");
+  } catch (...) {  // out of memory while closing: the next process measures again
+  }
+}
+
 device::~device() {
+  if (handle_ != nullptr) keep_tuning();
   if (handle_ != nullptr) library_->table->device_close(handle_);
 }
 

@@ -71,6 +71,29 @@ class buffer {
   uint64_t size_ = 0;
 };
 
+// Ops recorded on a stream, to be queued again with one call. Goes before its stream and the buffers of its ops.
+class recording {
+ public:
+  recording() = default;
+  recording(std::shared_ptr<device> owner, gk_recording *handle) : owner_(std::move(owner)), handle_(handle) {}
+  ~recording();
+  recording(recording &&other) noexcept { swap(other); }
+  recording &operator=(recording &&other) noexcept {
+    swap(other);
+    return *this;
+  }
+  explicit operator bool() const { return handle_ != nullptr; }
+  gk_recording *handle() const { return handle_; }
+
+ private:
+  void swap(recording &other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(handle_, other.handle_);
+  }
+  std::shared_ptr<device> owner_;
+  gk_recording *handle_ = nullptr;
+};
+
 // One thread at a time.
 class stream {
  public:
@@ -93,12 +116,19 @@ class stream {
   // Packs a constant gemm operand, or returns an empty buffer if the backend cannot (then pass B as it is).
   buffer pack(const gk_gemm_pack &request);
 
+  // Records the ops that work() runs on this stream instead of computing them. Empty, with the reason in *why, where
+  // the backend records nothing, or an op that cannot be recorded or would run on the host. What work() throws is
+  // passed on.
+  recording record(const std::function<void()> &work, std::string *why);
+  void replay(const recording &r);
+
   gk_stream *handle() const { return handle_; }
   device &owner() const { return *owner_; }
 
  private:
   std::shared_ptr<device> owner_;
   gk_stream *handle_ = nullptr;
+  bool records_ = false;
 };
 
 // How each implementation of an op stands on a device.
@@ -145,6 +175,8 @@ class device : public std::enable_shared_from_this<device> {
  private:
   device() = default;
   void check_operands(const op_spec &spec, void *problem) const;
+  void load_tuning();
+  void keep_tuning() noexcept;
   friend class buffer;
   friend class stream;
   struct state;

@@ -88,9 +88,10 @@ typedef enum gk_op {
   GK_OP_32BIT = 0x7fffffff
 } gk_op;
 
-typedef struct gk_device gk_device; /* opaque; one accelerator */
-typedef struct gk_stream gk_stream; /* opaque; ordered queue of work on one device */
-typedef struct gk_buffer gk_buffer; /* opaque; device memory; base address aligned to at least 64 */
+typedef struct gk_device gk_device;       /* opaque; one accelerator */
+typedef struct gk_stream gk_stream;       /* opaque; ordered queue of work on one device */
+typedef struct gk_buffer gk_buffer;       /* opaque; device memory; base address aligned to at least 64 */
+typedef struct gk_recording gk_recording; /* opaque; queued ops that can be queued again as one */
 
 /* A place in device memory. An absent optional operand has buffer == NULL. offset in bytes: ops must accept any offset
  * that is a multiple of the element size and must not read or write outside the operand's extent. */
@@ -506,6 +507,28 @@ typedef struct gk_backend {
   /* Since 1.1. Optional. From any thread, also while the device computes and after it was lost: sensors are read
    * beside the work. GK_UNSUPPORTED with the cause where nothing at all can be read. */
   gk_status (*device_telemetry)(gk_device *, gk_telemetry *, gk_error *);
+
+  /* Since 1.1. Optional: all four or none. Recording a fixed sequence of ops, to be replayed with one call.
+   * record_begin: from here run() on this stream records instead of computing; it answers as ever, and GK_UNSUPPORTED
+   *   also where an op cannot be recorded (one that reports to host memory). Other calls on the stream are refused
+   *   with GK_INVALID_ARGUMENT until the end. Host pointers of problems are read then and there: their contents become
+   *   part of the recording. Device operands are read at every replay, where they lay.
+   * record_end: ends recording, always. If an op failed in the middle of recording, its status, and *out is NULL.
+   * replay: queues what was recorded, on the stream that recorded it. Bitwise what the ops themselves would give.
+   * recording_free: no queued replay is unfinished; before the stream is closed; NULL is ignored. Buffers that the ops
+   *   used live until then. */
+  gk_status (*record_begin)(gk_stream *, gk_error *);
+  gk_status (*record_end)(gk_stream *, gk_recording **out, gk_error *);
+  gk_status (*replay)(gk_stream *, gk_recording *, gk_error *);
+  void (*recording_free)(gk_recording *);
+
+  /* Since 1.1. Optional: both or none. What the device has found out by measuring (which of several equivalent kernels
+   * is fastest for which shapes), as text that the host keeps for other processes. tuning_export: *size is the length
+   * of the text, 0 if there is none; up to `room` bytes of it are written to text, without a NUL. It must not change
+   * results by a bit. tuning_import: text that tuning_export gave on the same device, with the same driver and the same
+   * library. GK_INVALID_ARGUMENT if it is not understood: nothing of it is used then. */
+  gk_status (*tuning_export)(gk_device *, char *text, uint64_t room, uint64_t *size, gk_error *);
+  gk_status (*tuning_import)(gk_device *, const char *text, uint64_t size, gk_error *);
 } gk_backend;
 
 /* The only symbol a backend library exports, with C linkage, named gk_backend_entry. Returns a static struct, or NULL

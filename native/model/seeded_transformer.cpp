@@ -40,6 +40,29 @@ uint32_t best_activation_type(stream &s) {
   return multiplies(s, GK_F32, 0) ? uint32_t(GK_F32) : uint32_t(GK_F16);
 }
 
+// Input values of one nonce as normal_fill draws them.
+gk_normal_fill input_fill(int64_t rows, int64_t columns) {
+  gk_normal_fill p = make<gk_normal_fill>();
+  p.generator = GK_NORMAL_PCG64;
+  p.out_type = GK_F16;
+  p.segments = 1;
+  p.rows = rows;
+  p.columns = p.ldo = columns;
+  p.sigma = 1;
+  return p;
+}
+
+// Whether inputs are better drawn by the device itself: it can, and its memory is not the host's, where they could be
+// drawn beside the computation.
+bool better_drawn_there(stream &s, int64_t columns) {
+  const gk_backend &table = *s.owner().library().table;
+  if (table.buffer_pointer != nullptr) return false;
+  const uint64_t seeds[4] = {};
+  gk_normal_fill p = input_fill(1, columns);
+  p.seeds_u64 = seeds;
+  return table.run(s.handle(), GK_OP_NORMAL_FILL, &p, 1, nullptr) == GK_OK;
+}
+
 }  // namespace
 
 // Buffers for one batch size; all row-major [tokens, width].
@@ -57,6 +80,8 @@ struct seeded_transformer::activations {
   buffer last;           // I32 [batch]: row of each sequence's last token
   buffer last_position;  // I32 [batch]: seq - 1
   std::vector<int64_t> cu_all, cu_last;
+  int64_t passes = 0;
+  recording pass;              // from the widened inputs to the logits
   std::vector<uint16_t> half;  // logits as a half-precision device returns them
 };
 
@@ -70,6 +95,7 @@ seeded_transformer::seeded_transformer(std::shared_ptr<device> device, const see
       cancel_(options.cancel) {
   activation_type_ = options.activation_type;
   if (activation_type_ == 0) activation_type_ = best_activation_type(*stream_);
+  draws_inputs_ = better_drawn_there(*stream_, shape.seq_len * shape.dim);
   const auto offset_of = [&](int64_t l, layer_parameter p) {
     return source.offsets.at(size_t(1 + l * k_layer_parameters + int64_t(p)));
   };
@@ -332,16 +358,9 @@ void seeded_transformer::run_layer(const layer &l, bool last, int64_t batch) {
   multiply(l.w2, a.ffn.at(), shape_.ffn_hidden, x, dim, rows, true);
 }
 
-void seeded_transformer::forward(std::span<const uint16_t> inputs, int64_t batch, std::span<float> logits,
-                                 const std::atomic<bool> *cancel) {
-  const int64_t tokens = batch * shape_.seq_len;
-  if (batch <= 0 || int64_t(inputs.size()) != tokens * shape_.dim || int64_t(logits.size()) != batch * shape_.vocab)
-    throw status_error(GK_INVALID_ARGUMENT, "forward: inputs or logits do not have the size of the batch");
-  cancel_ = cancel;
-  reserve(batch);
+void seeded_transformer::run_layers(int64_t batch) {
   activations &a = *act_;
-  stream_->write(a.input, 0, inputs.data(), inputs.size_bytes());
-
+  const int64_t tokens = batch * shape_.seq_len;
   gk_gather widen = make<gk_gather>();
   widen.x_type = GK_F16;
   widen.out_type = activation_type_;
@@ -356,6 +375,33 @@ void seeded_transformer::forward(std::span<const uint16_t> inputs, int64_t batch
   const gk_ref x = shape_.seq_len > 1 ? a.x_last.at() : a.x.at();
   normalise(x, final_norm_, a.h_last.at(), batch);
   multiply(output_, a.h_last.at(), shape_.dim, a.logits.at(), shape_.vocab, batch, false);
+}
+
+void seeded_transformer::forward(const inputs &inputs, int64_t batch, std::span<float> logits,
+                                 const std::atomic<bool> *cancel) {
+  const int64_t size = shape_.seq_len * shape_.dim;
+  const bool drawn = inputs.values.empty();
+  if (batch <= 0 ||
+      (drawn ? int64_t(inputs.seeds.size()) != batch * 4 : int64_t(inputs.values.size()) != batch * size) ||
+      int64_t(logits.size()) != batch * shape_.vocab)
+    throw status_error(GK_INVALID_ARGUMENT, "forward: inputs or logits do not have the size of the batch");
+  cancel_ = cancel;
+  check_cancel(cancel_);
+  reserve(batch);
+  activations &a = *act_;
+  if (drawn) {
+    gk_normal_fill p = input_fill(batch, size);
+    p.seeds_u64 = inputs.seeds.data();
+    p.out = a.input.at();
+    stream_->run(GK_OP_NORMAL_FILL, &p);
+  } else {
+    stream_->write(a.input, 0, inputs.values.data(), inputs.values.size_bytes());
+  }
+  if (a.passes++ == 1 && not_recorded_.empty()) a.pass = stream_->record([&] { run_layers(batch); }, &not_recorded_);
+  if (a.pass)
+    stream_->replay(a.pass);
+  else
+    run_layers(batch);
   if (activation_type_ == GK_F32) {
     stream_->read(a.logits, 0, logits.data(), logits.size_bytes());
   } else {

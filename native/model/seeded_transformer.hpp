@@ -54,10 +54,26 @@ class seeded_transformer {
                      const parameter_source &source, std::span<const float> rope_table, const options &options);
   ~seeded_transformer();
 
-  // inputs: F16 [batch, seq_len, dim], host. logits: F32 [batch, vocab], host. Uses one stream: one call at a time.
+  // Where inputs come from: the host, or the generator of the device itself.
+  struct inputs {
+    std::span<const uint16_t> values;  // F16 [batch, seq_len, dim], host; empty: drawn from the seeds
+    std::span<const uint64_t> seeds;   // [batch, 4]: PCG64 state and increment, as gk_normal_fill has them
+  };
+  // Whether the device itself, not the host in its place, draws inputs.
+  bool draws_inputs() const { return draws_inputs_; }
+
+  // logits: F32 [batch, vocab], host. Uses one stream: one call at a time.
   // A nonce's logits depend on the batch only through the kernel that gemm picks for its row count.
-  void forward(std::span<const uint16_t> inputs, int64_t batch, std::span<float> logits,
-               const std::atomic<bool> *cancel);
+  //
+  // The first pass of a batch size runs op by op; the second one is recorded where the device can, and from then on the
+  // pass is one replay, which cancel does not interrupt.
+  void forward(const inputs &inputs, int64_t batch, std::span<float> logits, const std::atomic<bool> *cancel);
+  void forward(std::span<const uint16_t> values, int64_t batch, std::span<float> logits,
+               const std::atomic<bool> *cancel) {
+    forward(inputs{values, {}}, batch, logits, cancel);
+  }
+  // Why passes are not replayed: empty where they are, or if no pass has come to it.
+  const std::string &not_recorded() const { return not_recorded_; }
 
   // GK_F32, or GK_F16 on devices whose best gemm takes halves only: type of the activations.
   uint32_t activation_type() const { return activation_type_; }
@@ -80,6 +96,7 @@ class seeded_transformer {
   struct activations;
 
   void reserve(int64_t batch);
+  void run_layers(int64_t batch);
   void run_layer(const layer &l, bool last, int64_t batch);
   void multiply(const matrix &w, const gk_ref &a, int64_t lda, const gk_ref &d, int64_t ldd, int64_t m, bool add);
   void normalise(const gk_ref &x, uint64_t weight, const gk_ref &y, int64_t rows);
@@ -93,6 +110,8 @@ class seeded_transformer {
   int64_t head_dim_;
   uint32_t activation_type_ = GK_F32;
   bool packed_ = false;
+  bool draws_inputs_ = false;
+  std::string not_recorded_;
   uint64_t weight_bytes_ = 0;
   buffer source_, norms_, rope_;
   std::vector<layer> layers_;

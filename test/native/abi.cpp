@@ -59,7 +59,8 @@ void older() {
   const auto library = load_plugin(k_libraries + "gonka_test_older_backend.so");
   // It has none of these, but there is something else behind its table in memory.
   CHECK(library->table->implementation == nullptr && library->table->buffer_pointer == nullptr &&
-        library->table->gemm_pack == nullptr && library->table->device_telemetry == nullptr);
+        library->table->gemm_pack == nullptr && library->table->device_telemetry == nullptr &&
+        library->table->record_begin == nullptr && library->table->recording_free == nullptr);
   const auto d = device::open(library, 0, {});
   CHECK_EQ(std::string(d->info().name), "Older accelerator");
   CHECK(message_of([&] { d->telemetry(); }).ends_with(": the backend older reads no sensors"));

@@ -362,10 +362,11 @@ void launch_gemm_mma(gemm_args &a, context &ctx) {
     runtime::launch(ctx.stream(), &gemm_mma_kernel<T, Shape, Pair>, shape, a);
     if (a.splits > 1) gemm_add_parts(a, ctx);
   };
+  const int tile = ctx.variant() == 0 ? plan.tile : int(ctx.variant()) - 1;
   const auto with_tile = [&]<bool Pair>() {
-    if (plan.tile == 0)
+    if (tile == 0)
       go.template operator()<std::conditional_t<is_f8<T>, mma_large_f8, mma_large>, Pair>();
-    else if (plan.tile == 1)
+    else if (tile == 1)
       go.template operator()<mma_medium, Pair>();
     else
       go.template operator()<mma_narrow, Pair>();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -13,6 +14,7 @@
 #include "ptx.cuh"
 
 #if !defined(__CUDACC__)
+#include <memory>
 #include <utility>
 #endif
 
@@ -43,7 +45,8 @@ struct device_description {
 
 namespace runtime {
 
-struct stream;  // an ordered queue with its staging memory
+struct stream;     // an ordered queue with its staging memory
+struct recording;  // launches and fills of a stream, to be queued again as one
 
 // Number of usable devices. 0 sets *why to cause and fix: no driver, driver too old, no device, none new enough.
 uint32_t device_count(std::string *why);
@@ -62,6 +65,20 @@ extern const bool k_exact_scratch;
 void copy_to_device(stream *s, void *to, const void *from, uint64_t bytes);
 void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes);
 void fill(stream *s, void *memory, uint8_t value, uint64_t bytes);
+
+// Between these two, launches and fills on s are recorded instead of queued; copies and synchronize are refused. end
+// throws if the recording came to nothing; s is then as before. A recording is replayed on the stream that made it.
+void record_begin(stream *s);
+recording *record_end(stream *s);
+void record_cancel(stream *s) noexcept;
+void replay(stream *s, recording *r);
+void release(recording *r) noexcept;  // no replay is unfinished; nullptr is ignored
+// Whether times of this runtime mean something, and the time on the device of what work() queues on s, milliseconds.
+bool measures();
+float elapsed_ms(stream *s, const std::function<void()> &work);
+
+// A copy beside all streams, done on return; also while one of them records.
+void copy_to_device_now(uint32_t device, void *to, const void *from, uint64_t bytes);
 
 struct launch_shape {
   uint32_t grid_x = 1, grid_y = 1, grid_z = 1;
@@ -105,18 +122,20 @@ struct kernel_call {
   const void *call;
   const void *function, *argument;
   uint64_t argument_bytes;
+  std::shared_ptr<const void> kept;  // what call and argument point into, for as long as a recording may need it
 };
 void launch_raw(stream *s, const launch_shape &shape, const kernel_call &kernel);
 
 template <class Arguments>
 void launch(stream *s, void (*kernel)(Arguments), const launch_shape &shape, const Arguments &arguments) {
-  const std::pair<void (*)(Arguments), const Arguments &> call{kernel, arguments};
+  using call = std::pair<void (*)(Arguments), const Arguments>;
+  const auto kept = std::make_shared<const call>(kernel, arguments);
   launch_raw(s, shape,
              {[](const void *p) {
-                const auto &c = *static_cast<const std::pair<void (*)(Arguments), const Arguments &> *>(p);
+                const call &c = *static_cast<const call *>(p);
                 c.first(c.second);
               },
-              &call, reinterpret_cast<const void *>(kernel), &arguments, sizeof arguments});
+              kept.get(), reinterpret_cast<const void *>(kernel), &kept->second, sizeof arguments, kept});
 }
 #endif
 

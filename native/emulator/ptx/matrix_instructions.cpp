@@ -8,6 +8,12 @@
 #include "tensor_map.hpp"
 #include "wgmma.hpp"
 
+namespace gonka::emulator {
+// As wgmma_issue, but accumulators change at once: nvcc's PTX moves them between registers before the wait and leaves
+// it to ptxas to make one register of both.
+void wgmma_issue_at_once(const wgmma_operands &operands, site at);
+}  // namespace gonka::emulator
+
 namespace gonka::emulator::translated {
 namespace {
 
@@ -100,7 +106,7 @@ void wgmma(matrix_type type, uint32_t n, void *d, uint64_t a, const uint32_t *a_
   static constexpr wgmma_type types[] = {wgmma_type::f16, wgmma_type::bf16, wgmma_type::e4m3, wgmma_type::e5m2,
                                          wgmma_type::s8};
   const wgmma_type t = types[int(type)];
-  wgmma_issue({t, n, d, a, b, a_registers, transpose_b, accumulate}, here(line));
+  wgmma_issue_at_once({t, n, d, a, b, a_registers, transpose_b, accumulate}, here(line));
 }
 void wgmma_fence(int line) {
   emulator::wgmma_fence(here(line));

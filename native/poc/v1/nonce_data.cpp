@@ -60,6 +60,15 @@ void round_to_f16(const double *values, size_t count, double sigma, uint16_t *ou
   }
 }
 
+void input_generator(std::string_view block_hash, std::string_view public_key, uint64_t nonce,
+                     std::span<uint64_t, 4> words) {
+  const pcg64 rng = generator(input_seed(block_hash, public_key, nonce), 4);
+  words[0] = uint64_t(rng.state >> 64);
+  words[1] = uint64_t(rng.state);
+  words[2] = uint64_t(rng.increment >> 64);
+  words[3] = uint64_t(rng.increment);
+}
+
 void make_inputs(std::string_view block_hash, std::string_view public_key, uint64_t nonce, std::span<uint16_t> inputs) {
   normal_reader reader(generator(input_seed(block_hash, public_key, nonce), 4));
   std::array<double, 1024> block;

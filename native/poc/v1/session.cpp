@@ -18,6 +18,11 @@ constexpr int64_t k_max_nonce = (int64_t(1) << 53) - 1;
 // Rows of a forward pass from which a larger batch gains nothing on a CPU: weights are read once per batch, and at this
 // height reading them is a percent of the multiplication.
 constexpr int64_t k_rows_wanted = 512;
+// On an accelerator: tiles of 128 x 256 of the narrowest products (2048 columns) then fill 132 multiprocessors 15
+// times, so that a last wave that is not full costs little; a pass still takes about a tenth of a second.
+constexpr int64_t k_rows_wanted_beside = 32768;
+// Host threads that make permutations and distances for an accelerator.
+constexpr int64_t k_most_helpers = 8;
 constexpr int64_t k_max_batch = 65536;
 
 double seconds_since(clock::time_point begin) {
@@ -85,11 +90,31 @@ parameter_source derived_source(const std::vector<parameter> &list, const std::s
 
 }  // namespace
 
-// Inputs and permutations of one batch.
+// Calls f(i) for i in [0, count) on up to `threads` threads, each taking a run of neighbours.
+template <class F>
+void spread(int64_t count, int64_t threads, const F &f) {
+  threads = std::clamp<int64_t>(count, 1, threads);
+  const auto part = [&](int64_t t) {
+    for (int64_t i = count * t / threads; i < count * (t + 1) / threads; ++i) f(i);
+  };
+  std::vector<std::future<void>> others;
+  for (int64_t t = 1; t < threads; ++t) others.push_back(std::async(std::launch::async, part, t));
+  part(0);
+  for (std::future<void> &other : others) other.get();
+}
+
+// Inputs, or the seeds from which the device draws them, and permutations of one batch.
 struct session::prepared {
   int64_t begin = 0, count = 0;
   std::vector<uint16_t> inputs;
+  std::vector<uint64_t> seeds;
   std::vector<int32_t> permutations;
+};
+
+// A batch whose logits are there.
+struct session::finished {
+  prepared of;
+  std::vector<float> logits;
 };
 
 session::session(std::shared_ptr<device> device, const params &params, const std::string &block_hash,
@@ -125,7 +150,9 @@ session::session(std::shared_ptr<device> device, const params &params, const std
 
   const double room = 0.25 * double(device_->current_info().memory_free_bytes);
   const int64_t fitting = int64_t(room / double(model_->bytes_per_nonce()));
-  default_batch_ = std::clamp(std::min(k_rows_wanted / params.seq_len, fitting), int64_t(1), k_max_batch);
+  const int64_t wanted = model_->draws_inputs() ? k_rows_wanted_beside : k_rows_wanted;
+  default_batch_ = std::clamp(std::min(wanted / params.seq_len, fitting), int64_t(1), k_max_batch);
+  helpers_ = model_->draws_inputs() ? std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, k_most_helpers) : 1;
   init_seconds_ = seconds_since(begin);
 }
 
@@ -134,19 +161,39 @@ uint64_t session::memory_bytes() const {
 }
 
 session::prepared session::prepare(const run_request &request, int64_t begin, int64_t count) const {
-  prepared out{begin, count, {}, {}};
+  prepared out{begin, count, {}, {}, {}};
   const int64_t input_size = params_.seq_len * params_.dim, vocab = params_.vocab_size;
-  out.inputs.resize(size_t(count * input_size));
+  const bool drawn = model_->draws_inputs();
+  if (drawn)
+    out.seeds.resize(size_t(count * 4));
+  else
+    out.inputs.resize(size_t(count * input_size));
   out.permutations.resize(size_t(count * vocab));
-  for (int64_t i = 0; i < count; ++i) {
-    if (request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed)) break;
+  spread(count, helpers_, [&](int64_t i) {
+    if (request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed)) return;
     const uint64_t nonce = uint64_t(request.nonces[size_t(begin + i)]);
-    make_inputs(block_hash_, request.public_key, nonce,
-                std::span(out.inputs).subspan(size_t(i * input_size), size_t(input_size)));
+    if (drawn)
+      input_generator(block_hash_, request.public_key, nonce, std::span(out.seeds).subspan(size_t(i * 4)).first<4>());
+    else
+      make_inputs(block_hash_, request.public_key, nonce,
+                  std::span(out.inputs).subspan(size_t(i * input_size), size_t(input_size)));
     make_permutation(block_hash_, request.public_key, nonce,
                      std::span(out.permutations).subspan(size_t(i * vocab), size_t(vocab)));
-  }
+  });
   return out;
+}
+
+std::vector<double> session::distances(const finished &batch) const {
+  const int64_t vocab = params_.vocab_size;
+  std::vector<double> dist(size_t(batch.of.count));
+  spread(batch.of.count, helpers_, [&](int64_t i) {
+    thread_local std::vector<double> scratch;
+    scratch.resize(size_t(vocab));
+    const auto row = [&](auto &&span) { return span.subspan(size_t(i * vocab), size_t(vocab)); };
+    dist[size_t(i)] = distance(row(std::span<const float>(batch.logits)),
+                               row(std::span<const int32_t>(batch.of.permutations)), target_, scratch);
+  });
+  return dist;
 }
 
 run_stats session::run(const run_request &request) {
@@ -163,39 +210,49 @@ run_stats session::run(const run_request &request) {
   const auto started = clock::now();
   run_stats stats;
   const int64_t vocab = params_.vocab_size;
-  std::vector<float> logits(static_cast<size_t>(std::min(batch, total) * vocab));
-  std::vector<double> scratch(static_cast<size_t>(vocab));
-  std::vector<int64_t> kept;
-  std::vector<double> dist;
   const auto prepare_at = [&](int64_t begin) {
     return std::async(std::launch::async,
                       [&, begin] { return prepare(request, begin, std::min(batch, total - begin)); });
   };
+  std::vector<int64_t> kept;
+  std::vector<double> kept_dist;
+  const auto report = [&](const finished &done, const std::vector<double> &dist) {
+    kept.clear();
+    kept_dist.clear();
+    for (int64_t i = 0; i < done.of.count; ++i) {
+      if (request.r_target && !(dist[size_t(i)] < *request.r_target)) continue;
+      kept.push_back(request.nonces[size_t(done.of.begin + i)]);
+      kept_dist.push_back(dist[size_t(i)]);
+    }
+    stats.computed += done.of.count;
+    stats.kept += int64_t(kept.size());
+    ++stats.batches;
+    if (request.on_batch) request.on_batch(kept, kept_dist, done.of.count);
+  };
 
+  // Before an accelerator, the host measures one batch while the device computes the next; a CPU has nothing to spare
+  // and its batches take long, so there each is reported at once.
+  const bool overlap = model_->draws_inputs();
+  finished computing, done;
+  std::future<std::vector<double>> measured;  // of done
   std::future<prepared> next;
   if (total > 0) next = prepare_at(0);
   for (int64_t begin = 0; begin < total; begin += batch) {
-    const prepared now = next.get();
+    computing.of = next.get();
     if (begin + batch < total) next = prepare_at(begin + batch);
     if (request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed))
       throw status_error(GK_CANCELLED, "cancelled");
-    const std::span<float> out = std::span(logits).first(size_t(now.count * vocab));
-    model_->forward(now.inputs, now.count, out, request.cancel);
-
-    kept.clear();
-    dist.clear();
-    for (int64_t i = 0; i < now.count; ++i) {
-      const auto row = [&](auto &&span) { return span.subspan(size_t(i * vocab), size_t(vocab)); };
-      const double d = distance(row(out), row(std::span<const int32_t>(now.permutations)), target_, scratch);
-      if (request.r_target && !(d < *request.r_target)) continue;
-      kept.push_back(request.nonces[size_t(begin + i)]);
-      dist.push_back(d);
-    }
-    stats.computed += now.count;
-    stats.kept += int64_t(kept.size());
-    ++stats.batches;
-    if (request.on_batch) request.on_batch(kept, dist, now.count);
+    computing.logits.resize(size_t(computing.of.count * vocab));
+    model_->forward(seeded_transformer::inputs{computing.of.inputs, computing.of.seeds}, computing.of.count,
+                    computing.logits, request.cancel);
+    if (measured.valid()) report(done, measured.get());
+    std::swap(computing, done);
+    if (overlap)
+      measured = std::async(std::launch::async, [&] { return distances(done); });
+    else
+      report(done, distances(done));
   }
+  if (measured.valid()) report(done, measured.get());
   stats.seconds = seconds_since(started);
   return stats;
 }

@@ -53,11 +53,15 @@ class session {
   uint64_t memory_bytes() const;
   double init_seconds() const { return init_seconds_; }
   uint32_t activation_type() const { return model_->activation_type(); }
+  // Why forward passes are not replayed as one recording; empty where they are.
+  const std::string &not_recorded() const { return model_->not_recorded(); }
   // "gemm=avx512 attention=avx512 ...": what runs each op the forward pass uses.
   std::string implementations() const;
 
  private:
   struct prepared;
+  struct finished;
+  std::vector<double> distances(const finished &batch) const;
   prepared prepare(const run_request &request, int64_t begin, int64_t count) const;
 
   std::shared_ptr<device> device_;
@@ -65,6 +69,7 @@ class session {
   std::string block_hash_;
   uint64_t parameter_count_ = 0;
   int64_t default_batch_ = 1;
+  int64_t helpers_ = 1;  // threads that prepare and measure
   double init_seconds_ = 0;
   std::vector<double> target_;
   std::unique_ptr<seeded_transformer> model_;

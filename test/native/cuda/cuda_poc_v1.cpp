@@ -57,12 +57,15 @@ void test_round(const std::string &name, uint32_t device_index, size_t most_nonc
   poc_v1::run_request request;
   request.public_key = meta["public_key"].str();
   request.nonces = nonces;
-  request.batch = 3;
+  request.batch = 2;
   request.on_batch = [&](std::span<const int64_t>, std::span<const double> dist, int64_t) {
     got.insert(got.end(), dist.begin(), dist.end());
   };
-  const uint64_t before = emulator::emulated_launches();
+  const uint64_t before = emulator::emulated_launches(), replays = emulator::emulated_replays();
   session.run(request);
+  // Four passes: the first op by op, the second recorded and replayed, the others replayed.
+  CHECK_EQ(session.not_recorded(), "");
+  CHECK_EQ(emulator::emulated_replays() - replays, nonces.size() / 2 - 1);
   double worst = 0;
   CHECK_EQ(got.size(), nonces.size());
   for (size_t i = 0; i < got.size() && i < want.size(); ++i) worst = std::max(worst, std::abs(got[i] - want[i]));

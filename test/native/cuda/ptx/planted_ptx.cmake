@@ -45,3 +45,5 @@ endfunction()
 planted_ptx(mma 80 gemm_mma.cuh)
 planted_ptx(mma 80 gemm_mma.cuh swapped_a_operands ptx_nvcc.cuh "\"r\"(a[0]), \"r\"(a[1]), \"r\"(a[2])"
             "\"r\"(a[0]), \"r\"(a[2]), \"r\"(a[1])")
+planted_ptx(wgmma 90a gemm_wgmma.cuh)
+planted_ptx(wgmma 90a gemm_wgmma.cuh swapped_descriptors wgmma_nvcc.cuh "\"l\"(a), \"l\"(b)" "\"l\"(b), \"l\"(a)")
