@@ -126,12 +126,14 @@ struct gemm_wgmma {
       int64_t row0, column0;
       origin(a, tile, &row0, &column0);
       uint32_t previous = 0;
+      wgmma_hold(d);
+      if constexpr (Pair) wgmma_hold(d2);
+      // Peeled or unrolled, the loop has copies of the accumulators, and ptxas then waits after every wgmma.
+      GK_NO_UNROLL
       for (int32_t step = 0; step < steps; ++step) {
         mbarrier_wait_parity(full(stage), parity);
         const sptr<uint8_t> at = shared_at<uint8_t>(stage * k_stage_bytes);
         const sptr<uint8_t> rows = at + group * 64 * k_row_bytes, columns = at + k_a_bytes;
-        wgmma_hold(d);
-        if constexpr (Pair) wgmma_hold(d2);
         wgmma_fence();
         GK_UNROLL
         for (uint32_t part = 0; part < k_row_bytes; part += 32) {
@@ -143,10 +145,8 @@ struct gemm_wgmma {
         }
         wgmma_commit();
         // One step stays under way; the one before it is done with its stage.
-        if (step != 0) {
-          wgmma_wait<1>();
-          release(previous);
-        }
+        wgmma_wait<1>();
+        if (step != 0) release(previous);
         previous = stage;
         if (++stage == k_stages) {
           stage = 0;

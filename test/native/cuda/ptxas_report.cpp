@@ -62,6 +62,11 @@ int main() {
         key = demangle(name) + " " + between(line, "' for '", "'");
         kernels[key];
       }
+      // Said before the kernels are listed.
+      if (line.find("are serialized") != std::string::npos) {
+        std::fprintf(stderr, "%s: %s\n", entry.path().filename().c_str(), line.c_str());
+        CHECK(!"wgmma instructions are serialised");
+      }
       if (key.empty()) continue;
       usage &u = kernels[key];
       if (line.find(" bytes stack frame") != std::string::npos) {
@@ -70,10 +75,6 @@ int main() {
       }
       if (const std::string registers = between(line, "Used ", " registers"); !registers.empty())
         u.registers = std::atoi(registers.c_str());
-      if (line.find("are serialized") != std::string::npos) {
-        std::fprintf(stderr, "%s: %s\n", entry.path().filename().c_str(), line.c_str());
-        CHECK(!"wgmma instructions are serialised");
-      }
     }
   }
   CHECK(reports > 0);
