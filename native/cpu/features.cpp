@@ -10,6 +10,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace gonka::cpu {
@@ -28,13 +30,16 @@ constexpr level k_levels[] = {{"sse41", &features::sse41},
                               {"avx512vnni", &features::avx512vnni},
                               {"avx512bf16", &features::avx512bf16},
                               {"amx_int8", &features::amx_int8},
-                              {"amx_bf16", &features::amx_bf16}};
+                              {"amx_bf16", &features::amx_bf16},
+                              {"neon", &features::neon},
+                              {"neondot", &features::neondot}};
 
 // A set that builds on another cannot outlive it.
 void drop_dependents(features &f) {
   if (!f.sse41) f.sha = false;
   if (!f.avx2) f.avx512 = false;
   if (!f.avx512) f.avx512vnni = f.avx512bf16 = f.amx_int8 = f.amx_bf16 = false;
+  if (!f.neon) f.neondot = false;
 }
 
 #if defined(__x86_64__)
@@ -83,6 +88,16 @@ features detect() {
     const auto first = f.model.find_first_not_of(' '), last = f.model.find_last_not_of(' ');
     f.model = first == std::string::npos ? "" : f.model.substr(first, last - first + 1);
   }
+  return f;
+}
+#elif defined(__aarch64__)
+features detect() {
+  features f;
+  f.neon = true;  // part of the base architecture
+#if defined(__linux__)
+  constexpr unsigned long k_hwcap_asimddp = 1ul << 20;  // arm64 elf_hwcaps, HWCAP_ASIMDDP
+  f.neondot = (getauxval(AT_HWCAP) & k_hwcap_asimddp) != 0;
+#endif
   return f;
 }
 #else

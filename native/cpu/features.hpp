@@ -14,7 +14,9 @@ struct features {
   bool avx512bf16 = false;
   bool amx_int8 = false;
   bool amx_bf16 = false;
-  std::string model;  // processor brand string
+  bool neon = false;     // Armv8-A Advanced SIMD
+  bool neondot = false;  // FEAT_DotProd
+  std::string model;     // processor brand string
 };
 
 // What the hardware and OS offer, less what GONKA_CPU_FEATURES takes away. The variable is a comma-separated list:

@@ -58,6 +58,8 @@ const gemm_kernel *gemm_kernel_avx2(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_avx512(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_avx512vnni(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_avx512bf16(uint32_t a_type, uint32_t b_type) noexcept;
+const gemm_kernel *gemm_kernel_neon(uint32_t a_type, uint32_t b_type) noexcept;
+const gemm_kernel *gemm_kernel_neondot(uint32_t a_type, uint32_t b_type) noexcept;
 
 // Identifiers of gemm_kernel::layout: columns, group and unit of the panel.
 enum gemm_layout : uint32_t {
@@ -65,7 +67,9 @@ enum gemm_layout : uint32_t {
   k_layout_32x2 = 2,         // AVX-512 bf16 dot
   k_layout_32x4_offset = 3,  // AVX-512 VNNI, elements + 128
   k_layout_16x1 = 4,         // AVX2 widening
-  k_layout_16x2 = 5          // AVX2 i8
+  k_layout_16x2 = 5,         // AVX2 i8
+  k_layout_8x1 = 6,          // Advanced SIMD widening
+  k_layout_8x4 = 7           // Advanced SIMD with SDOT
 };
 
 }  // namespace gonka::cpu

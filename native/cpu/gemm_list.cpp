@@ -70,6 +70,8 @@ constexpr blocked_entry k_blocked[] = {{gemm_kernel_avx512bf16, &features::avx51
                                        {gemm_kernel_avx512vnni, &features::avx512vnni},
                                        {gemm_kernel_avx512, &features::avx512},
                                        {gemm_kernel_avx2, &features::avx2}};
+#elif defined(__aarch64__)
+constexpr blocked_entry k_blocked[] = {{gemm_kernel_neondot, &features::neondot}, {gemm_kernel_neon, &features::neon}};
 #endif
 
 constexpr implementation k_list[] = {
@@ -78,6 +80,9 @@ constexpr implementation k_list[] = {
     blocked<gemm_kernel_avx512vnni, &features::avx512vnni>::entry("avx512vnni"),
     blocked<gemm_kernel_avx512, &features::avx512>::entry("avx512"),
     blocked<gemm_kernel_avx2, &features::avx2>::entry("avx2"),
+#elif defined(__aarch64__)
+    blocked<gemm_kernel_neondot, &features::neondot>::entry("neondot"),
+    blocked<gemm_kernel_neon, &features::neon>::entry("neon"),
 #endif
     {.name = "ref", .reject = accept, .run = run_reference, .reject_operands = refuse_reference},
 };
@@ -85,7 +90,7 @@ constexpr implementation k_list[] = {
 // The kernel whose layout a request is for, or null and the reason.
 const gemm_kernel *packing_kernel(const gk_gemm_pack &pack, const features &cpu, const char **reason) {
   *reason = "no implementation here packs these operand types";
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
   constexpr uint32_t count = sizeof k_blocked / sizeof *k_blocked;
   for (uint32_t i = 0; i < count; ++i) {
     if (pack.implementation != 0 && pack.implementation != i + 1) continue;

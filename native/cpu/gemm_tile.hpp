@@ -132,14 +132,28 @@ void transpose_rows(int rows, int64_t steps, Units &&units, Store &&store) {
   }
 }
 
+// An A panel of `rows` rows from vectors of units, as transpose_rows takes them. Rows in groups of a vector's width;
+// where the last group is not full its lanes would land on the next step's first rows, which are there already.
+template <class Lanes, class Units>
+void pack_a_rows(int rows, int64_t steps, uint32_t *panel, Units &&units) {
+  for (int first = 0; first < rows; first += Lanes::width) {
+    const int count = rows - first < Lanes::width ? rows - first : Lanes::width;
+    transpose_rows<Lanes>(
+        count, steps, [&](int r, int64_t s) { return units(first + r, s); },
+        [&](int64_t s, typename Lanes::i32 v) {
+          uint32_t *at = panel + s * rows + first;
+          first > 0 && count < Lanes::width ? Lanes::store_i32(at, v, count) : Lanes::store_i(at, v);
+        });
+  }
+}
+
 // A rows whose units are their own bytes (f32, bf16 pairs, i8 quads).
 template <class Lanes>
 void pack_a_raw(const void *a, int64_t row_bytes, int64_t used_bytes, int rows, uint32_t *panel) {
   const auto *base = static_cast<const uint8_t *>(a);
-  transpose_rows<Lanes>(
-      rows, (used_bytes + 3) / 4,
-      [&](int r, int64_t s) { return load_row<Lanes>(base + r * row_bytes + 4 * s, used_bytes - 4 * s); },
-      [&](int64_t s, typename Lanes::i32 v) { Lanes::store_i(panel + s * rows, v); });
+  pack_a_rows<Lanes>(rows, (used_bytes + 3) / 4, panel, [&](int r, int64_t s) {
+    return load_row<Lanes>(base + r * row_bytes + 4 * s, used_bytes - 4 * s);
+  });
 }
 
 // A rows to f32 units.
@@ -147,15 +161,13 @@ template <class Lanes>
 void pack_a_f32(const void *a, uint32_t a_type, int64_t lda, int rows, int64_t k, uint32_t *panel, int32_t *) {
   if (a_type == GK_F32) return pack_a_raw<Lanes>(a, lda * 4, k * 4, rows, panel);
   const auto *base = static_cast<const uint16_t *>(a);
-  const auto store = [&](int64_t s, typename Lanes::i32 v) { Lanes::store_i(panel + s * rows, v); };
   const auto there = [&](int64_t s) { return int(k - s < Lanes::width ? k - s : Lanes::width); };
   if (a_type == GK_F16)
-    transpose_rows<Lanes>(
-        rows, k, [&](int r, int64_t s) { return Lanes::as_i32(Lanes::load_f16(base + r * lda + s, there(s))); }, store);
+    pack_a_rows<Lanes>(rows, k, panel,
+                       [&](int r, int64_t s) { return Lanes::as_i32(Lanes::load_f16(base + r * lda + s, there(s))); });
   else
-    transpose_rows<Lanes>(
-        rows, k, [&](int r, int64_t s) { return Lanes::as_i32(Lanes::load_bf16(base + r * lda + s, there(s))); },
-        store);
+    pack_a_rows<Lanes>(rows, k, panel,
+                       [&](int r, int64_t s) { return Lanes::as_i32(Lanes::load_bf16(base + r * lda + s, there(s))); });
 }
 
 // One half of a B panel with units of 4 bytes; every byte is xored with `flip`.

@@ -56,13 +56,17 @@ bool allowed(const std::string &implementation, const cpu::features &f) {
   if (implementation.starts_with("avx2")) return f.avx2;
   if (implementation.starts_with("sha")) return f.sha;
   if (implementation.starts_with("sse41")) return f.sse41;
+  if (implementation.starts_with("neondot")) return f.neondot;
+  if (implementation.starts_with("neon")) return f.neon;
   return true;
 }
 
 int child(const std::string &level) {
   const cpu::features &f = cpu::this_cpu();
   if (level == "ref" || level == "none")
-    CHECK(!f.sse41 && !f.sha && !f.avx2 && !f.avx512 && !f.avx512vnni && !f.avx512bf16 && !f.amx_int8 && !f.amx_bf16);
+    CHECK(!f.sse41 && !f.sha && !f.avx2 && !f.avx512 && !f.avx512vnni && !f.avx512bf16 && !f.amx_int8 && !f.amx_bf16 &&
+          !f.neon && !f.neondot);
+  if (level == "-neondot") CHECK(!f.neondot);
   if (level == "sse41") CHECK(!f.sha && !f.avx2 && !f.avx512);
   if (level == "avx2") CHECK(!f.avx512 && !f.avx512vnni && !f.avx512bf16);
   if (level == "avx512") CHECK(!f.avx512vnni && !f.avx512bf16 && !f.amx_int8);
@@ -85,7 +89,7 @@ int main(int argc, char **argv) {
   if (argc == 2) return child(argv[1]);
   // "nonsense" is named on stderr and otherwise ignored.
   for (const char *level : {"", "ref", "none", "sse41", "sha", "avx2", "avx512", "avx512vnni", "-avx512bf16",
-                            "-avx512vnni", "-avx2", "nonsense"}) {
+                            "-avx512vnni", "-avx2", "-neondot", "nonsense"}) {
     const pid_t process = fork();
     if (process == 0) {
       setenv("GONKA_CPU_FEATURES", level, 1);
