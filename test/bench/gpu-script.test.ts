@@ -68,8 +68,7 @@ t.test('the report joins ours and theirs by case', async (t) => {
   })
   const folder = t.testdir({
     'bench.json': JSON.stringify({
-      device: 'cuda:0',
-      device_name: 'NVIDIA Test',
+      devices: [{ id: 'cuda:0', name: 'NVIDIA Test' }],
       figures: [
         figure('gemm a', 6e14, {}),
         figure('gemm b', null, { skipped: 'not here', implementation: null }),
