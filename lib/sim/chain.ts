@@ -51,6 +51,8 @@ export interface SimChain {
   readonly params: EpochParams
   readonly modelId: string
   readonly chainId: string
+  /** A second of the chain's time in milliseconds of the wall's, at least 20: a block stands for 5.41 s. */
+  readonly secondMs: number
   height(): number
   phase(): Phase
   /** The stage in progress: generating, validating, or between the two. */
@@ -209,6 +211,7 @@ export function createChain(options: ChainOptions): SimChain {
     params,
     modelId: options.modelId,
     chainId: simChainId,
+    secondMs: Math.max(20, options.blockMs / 5.41),
     height: () => height,
     phase() {
       const current = stage()

@@ -1,7 +1,7 @@
 // What goes wrong in a simulated network, by flag.
 
 export interface Faults {
-  /** Share of the time in which callbacks are answered 503, in windows of a second. */
+  /** Share of the time in which callbacks are answered 503, in windows of a second of the chain's time. */
   readonly storm: number
   /** Probability that a callback is processed and the connection cut instead of answered. */
   readonly cut: number

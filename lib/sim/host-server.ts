@@ -18,6 +18,8 @@ export interface HostServerParts {
   readonly faults: Faults
   readonly counts: FaultCounts
   readonly random: () => number
+  /** Length of a fault's window, milliseconds: a second of the chain's time. */
+  readonly windowMs: number
   readonly onTrouble: (what: string) => void
 }
 
@@ -62,12 +64,12 @@ export async function startHostServer(given: HostServerParts): Promise<HostServe
     response.end(answer.body === undefined ? '' : JSON.stringify(answer.body))
   }
 
-  let stormSecond = -1
+  let stormWindow = -1
   let storming = false
   const inStorm = () => {
-    const second = Math.floor(performance.now() / 1000)
-    if (second !== stormSecond) {
-      stormSecond = second
+    const now = Math.floor(performance.now() / given.windowMs)
+    if (now !== stormWindow) {
+      stormWindow = now
       storming = random() < faults.storm
     }
     return storming

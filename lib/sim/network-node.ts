@@ -93,7 +93,7 @@ export async function startNetworkNode(parts: HostParts): Promise<NetworkNode> {
     if (action === 'generated' || action === 'validated') return callbacks.take(action, body)
     return { status: 404, body: { error: 'no such route' } }
   }
-  const server = await startHostServer({ route, faults, counts, random, onTrouble: trouble })
+  const server = await startHostServer({ route, faults, counts, random, windowMs: chain.secondMs, onTrouble: trouble })
   const { url } = server
 
   const stageCall = (stage: Stage, nodeIndex: number, validating: boolean) => ({
