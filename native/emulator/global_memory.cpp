@@ -2,7 +2,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <new>
 
 #include "machine.hpp"
@@ -19,7 +18,6 @@ struct allocation {
   std::vector<std::unique_ptr<global_cell[]>> pages;  // of k_page_cells, made when first touched
 };
 
-std::mutex g_registry_lock;
 std::map<uintptr_t, allocation> g_registry;  // by base address
 uint64_t g_allocated = 0;
 uint32_t g_launch = 0;
@@ -94,7 +92,7 @@ allocation &checked(const char *what, const void *address, size_t bytes, size_t 
 }  // namespace
 
 void *allocate(size_t bytes) {
-  const std::lock_guard<std::mutex> guard(g_registry_lock);
+  const std::lock_guard guard(g_turn);
   void *base = std::aligned_alloc(256, (bytes + 511) & ~size_t(255));  // the slack keeps neighbours apart
   if (base == nullptr) throw std::bad_alloc();
   std::memset(base, 0xb7, (bytes + 511) & ~size_t(255));
@@ -107,7 +105,7 @@ void *allocate(size_t bytes) {
 
 void release(void *memory) {
   if (memory == nullptr) return;
-  const std::lock_guard<std::mutex> guard(g_registry_lock);
+  const std::lock_guard guard(g_turn);
   const auto it = g_registry.find(reinterpret_cast<uintptr_t>(memory));
   if (it == g_registry.end()) return;
   g_allocated -= it->second.bytes;
@@ -117,7 +115,7 @@ void release(void *memory) {
 }
 
 bool write(void *to, const void *from, size_t bytes) {
-  const std::lock_guard<std::mutex> guard(g_registry_lock);
+  const std::lock_guard guard(g_turn);
   allocation *a = find(to, bytes);
   if (a == nullptr) return false;
   std::memcpy(to, from, bytes);
@@ -126,14 +124,14 @@ bool write(void *to, const void *from, size_t bytes) {
 }
 
 bool read(void *to, const void *from, size_t bytes) {
-  const std::lock_guard<std::mutex> guard(g_registry_lock);
+  const std::lock_guard guard(g_turn);
   if (find(from, bytes) == nullptr) return false;
   std::memcpy(to, from, bytes);
   return true;
 }
 
 bool fill(void *to, uint8_t value, size_t bytes) {
-  const std::lock_guard<std::mutex> guard(g_registry_lock);
+  const std::lock_guard guard(g_turn);
   allocation *a = find(to, bytes);
   if (a == nullptr) return false;
   std::memset(to, value, bytes);
@@ -142,7 +140,7 @@ bool fill(void *to, uint8_t value, size_t bytes) {
 }
 
 uint64_t allocated_bytes() {
-  const std::lock_guard<std::mutex> guard(g_registry_lock);
+  const std::lock_guard guard(g_turn);
   return g_allocated;
 }
 

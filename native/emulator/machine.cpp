@@ -13,6 +13,7 @@
 namespace gonka::emulator {
 
 machine *g_machine = nullptr;
+std::recursive_mutex g_turn;
 
 const char *fault_name(fault kind) noexcept {
   switch (kind) {
@@ -271,8 +272,7 @@ void wait(wait_kind kind, uint64_t on, site at) {
 
 finding launch(const launch_config &config, const options &how, counters *count, void (*entry)(const void *),
                const void *argument) {
-  static std::mutex turn;
-  const std::lock_guard<std::mutex> guard(turn);
+  const std::lock_guard guard(g_turn);
   static stack_pool *stacks = new stack_pool;  // kept: mapping stacks costs more than a small launch
 
   machine m;

@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -157,6 +158,8 @@ struct machine {
 
 // The launch in progress. Host threads take turns, so a plain global serves and costs no thread-local lookup.
 extern machine *g_machine;
+// Held by a launch from start to end and by whatever changes the device memory that kernels look their addresses up in.
+extern std::recursive_mutex g_turn;
 inline thread &self() {
   return *g_machine->current;
 }
