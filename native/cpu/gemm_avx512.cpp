@@ -7,8 +7,8 @@
 //
 // Lost on Zen 5 (1 thread, share of a register-only loop in the same minutes, this tile 0.83-0.85 at 1024^3): a 6 x 64
 // tile with A copied row by row 0.81-0.85, and 0.50 instead of 0.63 at m = 16; k blocks of 256 or 1024 steps, 6 or 24
-// row panels, 8 B panels, no prefetching, B kept in L1: all within 1 %. Single tiles run at 0.975 of the clock
-// (median); packing A takes 3 % of a call, the epilogue 2 %.
+// row panels, 8 B panels, no prefetching, B kept in L1: within 1 to 2 % or worse. Single tiles run at 0.975 of the
+// clock (median); packing A takes 3 % of a call, the epilogue 2 %.
 #include "gemm_tile.hpp"
 #include "simd_avx512.hpp"
 
