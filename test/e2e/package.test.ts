@@ -101,8 +101,9 @@ t.test('a prebuild needs no compiler', async (t) => {
   t.notOk(existsSync(join(project, 'node_modules/gonka-miner/build')), 'nothing was compiled')
   const bench = run('npx', 'gonka-miner', 'bench', 'sha256', '--seconds', '0.05', '--json')
   t.equal(bench.status, 0, bench.stderr)
-  const report = JSON.parse(bench.stdout) as { device: string }
-  t.equal(report.device, 'cpu:0')
+  const report = JSON.parse(bench.stdout) as { figures: { device: string; rate: number }[] }
+  t.equal(report.figures[0]?.device, 'cpu:0')
+  t.ok((report.figures[0]?.rate ?? 0) > 0)
   const usage = `
     import { openDevice } from 'gonka-miner'
     const device = await openDevice()
