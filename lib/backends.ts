@@ -3,6 +3,7 @@
  * crashes, hangs or is wrong there is reported and never loaded here.
  */
 import { fork } from 'node:child_process'
+import { stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ChildMessage, ChildRequest } from './backend-child.ts'
@@ -87,6 +88,16 @@ function quoted(output: string): string {
   return text === '' ? '' : `; it printed: ${text}`
 }
 
+/** Throws ERR_GK_FILE for a library that somebody named and that cannot be read. */
+export async function checkLibraryFile(path: string): Promise<void> {
+  const problem = await stat(path).then(
+    (file) => (file.isFile() ? undefined : 'not a file'),
+    (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? 'no such file' : error.message),
+  )
+  if (problem !== undefined)
+    throw new GonkaError('ERR_GK_FILE', `cannot load ${path}: ${problem}; expected a backend library (.so)`)
+}
+
 /** What a candidate did in its child process. Rejects as runInChild does. */
 export async function probeBackend(path: string, options: ChildOptions = {}): Promise<ProbeReport> {
   let report: ProbeReport | undefined
@@ -145,6 +156,7 @@ export interface DeviceChoice {
 /** Loads what the choice needs - nothing for the CPU backend alone - and opens the device. */
 export async function openChosenDevice(native: NativeApi, choice: DeviceChoice): Promise<NativeDevice> {
   const { device = 'cpu:0', threads, backends = [], onNotice, signal } = choice
+  for (const path of backends) await checkLibraryFile(path)
   const wanted = /^cpu(:|$)/.test(device) ? backends : [...backends, ...native.candidates()]
   const reports = await loadCandidates(native, wanted, signal ? { signal } : {})
   for (const { path, error } of reports) {
@@ -187,7 +199,7 @@ function causeOfAbsence(name: string, reports: readonly BackendReport[]): string
 /**
  * Opens device 0 of a library under a name of its own, which begins with alias, so that another build of a loaded backend -
  * the CPU's, say - can be held beside it. The library is exercised in a child process first. Throws ERR_GK_BACKEND if it
- * cannot serve.
+ * cannot serve, ERR_GK_FILE if it is not there.
  */
 export async function openAlias(
   native: NativeApi,
@@ -196,6 +208,7 @@ export async function openAlias(
   choice: Pick<DeviceChoice, 'threads' | 'onNotice' | 'signal'> = {},
 ): Promise<NativeDevice> {
   const { threads, onNotice, signal } = choice
+  await checkLibraryFile(path)
   const { error } = await probeBackend(path, signal ? { signal } : {})
   if (error !== '') throw new GonkaError('ERR_GK_BACKEND', error)
   // A name that another file has got already is no longer free; the same file keeps the one it has.

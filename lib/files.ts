@@ -1,7 +1,8 @@
 /** Reading files with a size limit, and writing them so that a reader never sees half of one. */
 import { constants } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
-import { link, lstat, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { constants as fileModes } from 'node:fs'
+import { access, link, lstat, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { GonkaError, messageOf } from './errors.ts'
 
@@ -107,6 +108,16 @@ export async function makeFolder(path: string): Promise<void> {
 /** Throws ERR_GK_FILE_EXISTS if there is such a file: for commands that would find out after long work. */
 export async function checkNewFile(path: string): Promise<void> {
   if (await exists(path)) throw existsError(path)
+}
+
+/** Throws ERR_GK_FILE where a file could not be written or replaced: for commands that would find out after long work. */
+export async function checkWritable(path: string): Promise<void> {
+  await checkReplaceable(path)
+  try {
+    await access(dirname(path), fileModes.W_OK)
+  } catch (error) {
+    throw new GonkaError('ERR_GK_FILE', `cannot write ${path}: ${messageOf(error)}`, { cause: error })
+  }
 }
 
 /** A device, a folder or a socket is not replaced, whatever was asked for. */

@@ -18,6 +18,7 @@ import { type VerifyOptions, type VerifyResult, verifyProof } from './proof/veri
 
 export { type AgainstOptions, benchAgainst } from './bench/against.ts'
 export { type BenchFigure, type BenchOptions, type BenchReport, bench } from './bench/bench.ts'
+export { type Build, copiedBuild, fixedBuild } from './bench/build-copies.ts'
 export type { BenchCase } from './bench/case.ts'
 export { type ComparisonReport, compareResults } from './bench/compare.ts'
 export {

@@ -253,6 +253,10 @@ export interface BenchPairs {
   readonly otherNs: Float64Array
   /** 1 where the other was called first in pair i. */
   readonly otherFirst: Uint8Array
+  /** Calls thrown away because the scheduler gave the processor to another program during them. */
+  readonly repeated: number
+  /** Kept ones during which it did: no repetition stayed alone. */
+  readonly interrupted: number
 }
 
 /** A problem with its operands on a device, ready to be timed. Calls of one session queue behind each other. */

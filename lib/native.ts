@@ -1,4 +1,5 @@
 /** The only file that loads the addon. */
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { GonkaError, messageOf } from './errors.ts'
@@ -14,13 +15,25 @@ export function loadNative(): NativeApi {
   return loaded
 }
 
+/**
+ * The CPU backend as a library, from the build that made the addon; null where the addon comes without, as a prebuilt one.
+ */
+export function ownCpuLibrary(): string | null {
+  const path = join(packageRoot(), 'build', 'Release', 'libraries', 'gonka_cpu.so')
+  return existsSync(buildOfCheckout(packageRoot())) && existsSync(path) ? path : null
+}
+
+/** A build of this checkout goes before a prebuild: whoever has compiled wants to run what they compiled. */
+function buildOfCheckout(root: string): string {
+  return join(root, 'build', 'Release', 'gonka_miner.node')
+}
+
 function load(): NativeApi {
   const root = packageRoot()
   const require = createRequire(import.meta.url)
   const tried: string[] = []
-  // A build of this checkout goes before a prebuild: whoever has compiled wants to run what they compiled.
   for (const path of [
-    () => join(root, 'build', 'Release', 'gonka_miner.node'),
+    () => buildOfCheckout(root),
     () => (require('node-gyp-build') as { path(folder: string): string }).path(root),
   ]) {
     try {

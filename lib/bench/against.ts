@@ -1,6 +1,6 @@
 /** A build of the backend library against another one, call by call in turn. */
 import { isGonkaError, throwIfAborted } from '../errors.ts'
-import type { NativeDevice } from '../native-api.ts'
+import type { Build } from './build-copies.ts'
 import type { BenchCase } from './case.ts'
 import type { ComparisonReport } from './compare.ts'
 import { disturbances, watchLoad } from './machine.ts'
@@ -10,8 +10,8 @@ import { comparePairs, judge, type VerdictOptions } from './verdict.ts'
 
 export interface AgainstOptions extends VerdictOptions {
   /** The build that is held against, and the one under judgement; both stay open. */
-  readonly a: NativeDevice
-  readonly b: NativeDevice
+  readonly a: Build
+  readonly b: Build
   readonly cases: readonly BenchCase[]
   readonly implementation?: string
   /** For each case, about. */
@@ -27,6 +27,17 @@ export interface AgainstOptions extends VerdictOptions {
 export interface AgainstReport extends ComparisonReport {
   /** Raw times of every case, in the order of cases. */
   readonly pairs: readonly { readonly name: string; readonly blocks: readonly PairBlock[] }[]
+}
+
+/** How much the scheduler's other work got in between, in words; empty if none of what counts. */
+function interruptions(blocks: readonly PairBlock[]): string[] {
+  const kept = blocks.reduce((sum, { aNs }) => sum + 2 * aNs.length, 0)
+  const sum = (of: (block: PairBlock) => number): number => blocks.reduce((total, block) => total + of(block), 0)
+  const [repeated, interrupted] = [sum((block) => block.repeated), sum((block) => block.interrupted)]
+  if (repeated + interrupted === 0) return []
+  return [
+    `the scheduler interrupted ${repeated + interrupted} of ${kept + repeated} calls: ${repeated} were repeated, ${interrupted} count`,
+  ]
 }
 
 /** A case that one of the two cannot run is left out with the reason. */
@@ -65,14 +76,12 @@ export async function benchAgainst(options: AgainstOptions): Promise<AgainstRepo
     measured.map(({ result }) => comparePairs(result.blocks)),
     options,
   )
-  const describe = ({ backend: { path, version, sha256 } }: NativeDevice): string =>
-    `${path ?? 'the addon'}, ${version}, ${sha256.slice(0, 8)}`
   return {
     mode: 'interleaved',
     threshold: options.threshold,
     confidence: options.confidence,
-    a: describe(a),
-    b: describe(b),
+    a: a.description,
+    b: b.description,
     cases: measured.map(({ name, result }, i) => ({
       name,
       ...(judged[i] as (typeof judged)[number]),
@@ -83,6 +92,13 @@ export async function benchAgainst(options: AgainstOptions): Promise<AgainstRepo
     left,
     remarks: [
       ...disturbances(endLoad()),
+      ...interruptions(measured.flatMap(({ result }) => result.blocks)),
+      ...[a, b]
+        .filter(({ moves }) => !moves)
+        .map(
+          ({ description }) =>
+            `${description}: in one place of memory throughout, which may be worth a percent on short calls`,
+        ),
       ...measured
         .filter(({ result }) => result.implementationA !== result.implementationB)
         .map(({ name, result }) => `${name}: a ran ${result.implementationA}, b ran ${result.implementationB}`),

@@ -3,18 +3,20 @@
  * disturbs the other, and the ratio of a pair stays what it is while both of its times wander.
  *
  * Even so, two things are the same for many pairs and would make a difference of nothing look sure: noise that lasts, and
- * the places in memory that the operands happened to get. So the run is cut into blocks; each has new operands for both
- * builds, made in an order that is drawn; and the test takes each block as one value (lib/bench/verdict.ts).
+ * the places in memory that the operands and the builds themselves happened to get. So the run is cut into blocks; each has
+ * new operands for both builds, made in an order that is drawn, and copies of the builds where those can be had
+ * (lib/bench/build-copies.ts); and the test takes each block as one value (lib/bench/verdict.ts).
  */
 import { throwIfAborted } from '../errors.ts'
-import type { BenchProblem, BenchSession, NativeDevice } from '../native-api.ts'
+import type { BenchProblem, BenchSession } from '../native-api.ts'
 import { centre } from './bootstrap.ts'
+import type { Build } from './build-copies.ts'
 import { seededUniform } from './random.ts'
 
 export interface PairsOptions {
   /** The build that is held against, and the one under judgement. */
-  readonly a: NativeDevice
-  readonly b: NativeDevice
+  readonly a: Build
+  readonly b: Build
   readonly problem: BenchProblem
   readonly implementation?: string
   /** Blocks; 20 if absent. */
@@ -32,6 +34,10 @@ export interface PairBlock {
   readonly aNs: readonly number[]
   readonly bNs: readonly number[]
   readonly bFirst: readonly boolean[]
+  /** Calls repeated because the scheduler gave the processor to another program during them. */
+  readonly repeated: number
+  /** Calls of the pairs during which it did so every time. */
+  readonly interrupted: number
 }
 
 export interface PairsResult {
@@ -74,7 +80,8 @@ export async function measurePairs(options: PairsOptions): Promise<PairsResult> 
       open = [...before]
       const sessions: Partial<Record<'a' | 'b', BenchSession>> = {}
       for (const side of uniform() < 0.5 ? (['a', 'b'] as const) : (['b', 'a'] as const)) {
-        const session = await (side === 'a' ? a : b).benchOpen(request, signal)
+        const device = await (side === 'a' ? a : b).at(done.length)
+        const session = await device.benchOpen(request, signal)
         sessions[side] = session
         open.push(session)
       }
@@ -85,11 +92,13 @@ export async function measurePairs(options: PairsOptions): Promise<PairsResult> 
       await own.warm(warmSeconds, signal)
       await other.warm(warmSeconds, signal)
       const limits = { samples: 1_000_000, seconds: seconds / blocks, cold, seed: Math.floor(uniform() * 2 ** 32) }
-      const { ownNs, otherNs, otherFirst } = await own.runPairs(other, limits, signal)
+      const { ownNs, otherNs, otherFirst, repeated, interrupted } = await own.runPairs(other, limits, signal)
       done.push({
         aNs: Array.from(ownNs),
         bNs: Array.from(otherNs),
         bFirst: Array.from(otherFirst, (one) => one === 1),
+        repeated,
+        interrupted,
       })
       if (done.length < blocks) continue
       const { operations, unit, bytes } = own

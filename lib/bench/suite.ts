@@ -176,7 +176,7 @@ async function loadNested(nameOrFile: string, above: readonly string[]): Promise
   if (!isFile && !suiteNames().includes(nameOrFile))
     throw new GonkaError(
       'ERR_GK_USAGE',
-      `no suite ${JSON.stringify(nameOrFile)}; there are: ${suiteNames().join(', ')}`,
+      `no suite ${JSON.stringify(nameOrFile)}; there are: ${suiteNames().join(', ')}; or one op with its sizes, or a JSON file`,
     )
   if (above.includes(nameOrFile))
     throw new GonkaError('ERR_GK_USAGE', `suite ${nameOrFile} includes itself: ${[...above, nameOrFile].join(' > ')}`)

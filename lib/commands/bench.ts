@@ -4,9 +4,11 @@
  * JSON: as lib/bench/result-file.ts describes; `bench --schema` prints it as JSON Schema. With --against or --baseline:
  *  {"mode": "interleaved" or "runs", "threshold", "confidence", "a", "b", "cases": [{"name", "verdict", "ratio",
  *  "interval": {"low", "high"}, "p_value", "a_ns", "b_ns", "blocks"}], "left": [{"name", "reason"}], "remarks"}, and with
- *  --against also "pairs": [{"name", "blocks": [{"a_ns", "b_ns", "b_first"}]}], the raw times.
+ *  --against also "pairs": [{"name", "blocks": [{"a_ns", "b_ns", "b_first", "repeated",
+ *  "interrupted"}]}], the raw times.
  */
 import { bench } from '../bench/bench.ts'
+import type { Build } from '../bench/build-copies.ts'
 import type { BenchCase } from '../bench/case.ts'
 import {
   compareResults,
@@ -16,6 +18,7 @@ import {
   runThreshold,
 } from '../bench/compare.ts'
 import { defaultMethod } from '../bench/measure.ts'
+import { defaultPairBlocks } from '../bench/pairs.ts'
 import {
   comparisonMarkdown,
   comparisonTable,
@@ -26,9 +29,10 @@ import {
 } from '../bench/render.ts'
 import { readResultFile, resultSchema, toResultFile } from '../bench/result-file.ts'
 import { exitCodes, GonkaError } from '../errors.ts'
-import { writeAtomically } from '../files.ts'
+import { checkWritable, writeAtomically } from '../files.ts'
 import { type Io, writeJson } from '../io.ts'
 import { toJson } from '../json.ts'
+import { ownCpuLibrary } from '../native.ts'
 import { startProgress } from '../terminal.ts'
 import { chooseCases, type ShapeOptions, withShapeOptions } from './bench-cases.ts'
 import {
@@ -89,7 +93,7 @@ export const define: Define = (command, run) => {
     .option(
       '--threshold <p>',
       'smallest change worth a word (default: 1% with --against, 2% with --baseline)',
-      fraction(0, 10),
+      fraction(0, 1),
     )
     .option('--save <file>', 'also write the JSON result to a file')
     .option(...jsonOption)
@@ -111,7 +115,12 @@ async function benchCommand(io: Io, what: string[], options: Options): Promise<n
       'ERR_GK_USAGE',
       '--against and --baseline exclude each other: calls in turn, or an earlier result',
     )
+  const forms = (['json', 'csv', 'markdown'] as const).filter((form) => options[form])
+  if (forms.length > 1)
+    throw new GonkaError('ERR_GK_USAGE', `one form of output at a time: got --${forms.join(' and --')}`)
   const cases = await chooseCases(what, options)
+  // Before minutes are spent.
+  if (options.save !== undefined) await checkWritable(options.save)
   if (options.cpus) (await io.native()).pinProcess(options.cpus)
   return options.against === undefined
     ? measureCases(io, cases, options)
@@ -179,15 +188,20 @@ function withThreads(threads: number | undefined): { threads?: number } {
 
 async function holdAgainst(io: Io, cases: readonly BenchCase[], options: Options, library: string): Promise<number> {
   const { benchAgainst } = await import('../bench/against.ts')
-  const { openAlias } = await import('../backends.ts')
-  const a = await openAlias(await io.native(), library, 'against', {
-    ...withThreads(options.threads),
-    onNotice: (sentence) => io.err.write(`note: ${sentence}\n`),
-    signal: io.signal,
-  })
+  const { copiedBuild, fixedBuild } = await import('../bench/build-copies.ts')
+  const native = await io.native()
+  const copied = (path: string, alias: string): Promise<Build> =>
+    copiedBuild(native, path, alias, defaultPairBlocks, {
+      ...withThreads(options.threads),
+      onNotice: (sentence) => io.err.write(`note: ${sentence}\n`),
+      signal: io.signal,
+    })
+  const a = await copied(library, 'against')
   const progress = startProgress(io)
   try {
-    const b = await openDevice(io, options)
+    // The addon has the CPU backend linked in, in one place; the same build as a library can be moved.
+    const own = options.device === defaultDevice ? ownCpuLibrary() : null
+    const b = own === null ? fixedBuild(await openDevice(io, options)) : await copied(own, 'own')
     try {
       const report = await benchAgainst({
         a,

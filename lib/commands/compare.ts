@@ -6,7 +6,7 @@
 import { compareResults, defaultConfidence, isRegression, runThreshold } from '../bench/compare.ts'
 import { comparisonMarkdown, comparisonTable } from '../bench/render.ts'
 import { readResultFile } from '../bench/result-file.ts'
-import { exitCodes } from '../errors.ts'
+import { exitCodes, GonkaError } from '../errors.ts'
 import { type Io, writeJson } from '../io.ts'
 import { toJson } from '../json.ts'
 import { type Define, fraction, jsonOption } from './command.ts'
@@ -23,7 +23,7 @@ export const define: Define = (command, run) => {
   command
     .argument('<a>', 'the earlier result')
     .argument('<b>', 'the result under judgement')
-    .option('--threshold <p>', 'smallest change worth a word', fraction(0, 10), runThreshold)
+    .option('--threshold <p>', 'smallest change worth a word', fraction(0, 1), runThreshold)
     .option('--confidence <p>', 'of all verdicts together', fraction(0.5, 0.999999), defaultConfidence)
     .option('--any-machine', 'compare results of different machines')
     .option(...jsonOption)
@@ -32,6 +32,8 @@ export const define: Define = (command, run) => {
 }
 
 async function compare(io: Io, a: string, b: string, options: Options): Promise<number> {
+  if (options.json && options.markdown)
+    throw new GonkaError('ERR_GK_USAGE', 'one form of output at a time: got --json and --markdown')
   const { threshold, confidence, anyMachine = false } = options
   const [first, second] = [await readResultFile(a), await readResultFile(b)]
   const report = compareResults(first, second, { threshold, confidence, anyMachine })

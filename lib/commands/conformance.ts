@@ -5,7 +5,7 @@
  * Exit code 1 if one failed or nothing was tested; a library that crashes or hangs fails.
  */
 import { Option } from 'commander'
-import { runInChild } from '../backends.ts'
+import { checkLibraryFile, runInChild } from '../backends.ts'
 import type { Io } from '../io.ts'
 import { type CheckSummary, type ConformanceRequest, type OpName, opNames } from '../native-api.ts'
 import { startCheckReport } from './check-report.ts'
@@ -44,6 +44,7 @@ async function conformance(io: Io, options: Options): Promise<number> {
   try {
     if (options.backend !== undefined) {
       const path = options.backend
+      await checkLibraryFile(path)
       let summary: CheckSummary = { passed: 0, failed: 0, skipped: 0 }
       await runInChild(
         { kind: 'conformance', path, request },

@@ -96,6 +96,8 @@ class bench_wrap : public Napi::ObjectWrap<bench_wrap> {
         Napi::Uint8Array first_of = Napi::Uint8Array::New(e, times.b_first.size());
         std::ranges::copy(times.b_first, first_of.Data());
         out["otherFirst"] = first_of;
+        out["repeated"] = double(times.repeated);
+        out["interrupted"] = double(times.interrupted);
         return out;
       };
     });

@@ -1,5 +1,7 @@
 #include "timing.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -25,6 +27,14 @@ double median(std::vector<double> values) {
   const auto middle = values.begin() + ptrdiff_t(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
+}
+
+// Times that the scheduler took the processor away from whoever works on a call: the caller where the device has one
+// thread, anyone of the process otherwise.
+long preemptions(bool one_thread) {
+  rusage usage{};
+  getrusage(one_thread ? RUSAGE_THREAD : RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
 }
 
 // Threads of the CPU backend look for work for 50 us after their last before they sleep.
@@ -72,15 +82,26 @@ std::vector<double> time_calls(timed_op &op, const timing_limits &limits, const 
 
 paired_times time_pairs(timed_op &a, timed_op &b, const timing_limits &limits, uint64_t seed,
                         const std::atomic<bool> &cancelled) {
+  constexpr int k_tries = 8;
   const bool share_processors = a.threads() != 1 || b.threads() != 1;
   paired_times out;
-  const auto pair = [&](bool b_first) {
-    double times[2];
-    for (const bool is_b : {b_first, !b_first}) {
+  const auto call = [&](timed_op &op) {
+    double shortest = 0;
+    for (int i = 0; i < k_tries; ++i) {
       check(cancelled);
       if (share_processors) let_idle_threads_sleep();
-      times[is_b] = timed(is_b ? b : a, limits.cold);
+      const long before = preemptions(!share_processors);
+      const double ns = timed(op, limits.cold);
+      if (preemptions(!share_processors) == before) return ns;
+      shortest = i == 0 ? ns : std::min(shortest, ns);
+      if (i + 1 < k_tries) ++out.repeated;
     }
+    ++out.interrupted;
+    return shortest;
+  };
+  const auto pair = [&](bool b_first) {
+    double times[2];
+    for (const bool is_b : {b_first, !b_first}) times[is_b] = call(is_b ? b : a);
     out.a_ns.push_back(times[0]);
     out.b_ns.push_back(times[1]);
     out.b_first.push_back(b_first);

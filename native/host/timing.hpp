@@ -33,12 +33,15 @@ std::vector<double> time_calls(timed_op &op, const timing_limits &limits, const 
 struct paired_times {
   std::vector<double> a_ns, b_ns;  // of pair i
   std::vector<uint8_t> b_first;    // 1 where b was called before a in pair i
+  uint64_t repeated = 0;           // calls thrown away because another program got the processor during them
+  uint64_t interrupted = 0;        // kept ones during which it did
 };
 
 // Calls a and b in turn, so that what slows the machine down meets both alike. Pairs come in twos, one in each order,
 // which of them first drawn from seed: what the first call of a pair does to the second cancels out. limits.samples
-// counts pairs; at least two are made. Between calls on more than one thread it waits for the other's idle threads to
-// fall asleep. Throws status_error.
+// counts pairs; at least two are made. A call during which the scheduler gave the processor to another program is
+// repeated, up to seven times, since its time is mostly the other's; if none stays alone, the shortest counts. Between
+// calls on more than one thread it waits for the other's idle threads to fall asleep. Throws status_error.
 paired_times time_pairs(timed_op &a, timed_op &b, const timing_limits &limits, uint64_t seed,
                         const std::atomic<bool> &cancelled);
 

@@ -4,8 +4,12 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
 import t from 'tap'
+import { benchAgainst } from '../../lib/bench/against.ts'
+import { copiedBuild } from '../../lib/bench/build-copies.ts'
 import type { ResultFile } from '../../lib/bench/result-file.ts'
+import { expandCases } from '../../lib/bench/suite.ts'
 import { main } from '../../lib/cli.ts'
+import { loadNative } from '../../lib/native.ts'
 import { testIo } from '../io.ts'
 
 t.setTimeout(0)
@@ -48,6 +52,36 @@ t.test('the same build is not slower by a third', async (t) => {
   t.equal(result.code, 0, result.err + result.out)
   t.match(result.out, /^\*\*0 slower, 0 faster/)
   t.match(result.out, /gonka_cpu\.so/)
+})
+
+// The same file twice: only its name decides whether it is slow, so nothing but the delay differs.
+t.test('every block meets both builds in other places', async (t) => {
+  process.env.GONKA_TEST_DELAY_FILE = 'crawling'
+  process.env.GONKA_TEST_DELAY_LOOPS = '200000'
+  t.teardown(() => {
+    delete process.env.GONKA_TEST_DELAY_FILE
+    delete process.env.GONKA_TEST_DELAY_LOOPS
+  })
+  const open = (name: string) => {
+    const copy = join(temporary, `${name}.so`)
+    copyFileSync(delayed, copy)
+    return copiedBuild(loadNative(), copy, name, 4, { threads: 1 })
+  }
+  const builds = { a: await open('walking'), b: await open('crawling') }
+  try {
+    t.ok(builds.a.moves && builds.b.moves)
+    const devices = await Promise.all([0, 1, 2, 3].map((block) => builds.a.at(block)))
+    t.equal(new Set(devices.map(({ backend }) => backend.path)).size, 4, 'four copies')
+    t.equal(new Set(devices.map(({ backend }) => backend.sha256)).size, 1, 'of one file')
+    const cases = await expandCases([{ op: 'gemm', m: 48, n: 64, k: 64, type: 'f32' }], { suite: 'x' })
+    const report = await benchAgainst({ ...builds, cases, seconds: 0.2, threshold: 0.01, confidence: 0.99 })
+    t.match(report.cases, [{ verdict: 'slower', blocks: 20 }])
+    t.match(report.a, /walking\.so/)
+    t.notMatch(report.remarks.join(), /in one place of memory/)
+  } finally {
+    await builds.a.close()
+    await builds.b.close()
+  }
 })
 
 t.test('what cannot be run in turn is left out', async (t) => {

@@ -232,12 +232,17 @@ t.test('by command', async (t) => {
     [['--baseline', 'package.json'], /not a result of bench --json/],
     [['--baseline', 'a', '--against', 'b'], /exclude each other/],
     [['--against', 'absent.so', 'sha256'], /absent.so: no such file/],
+    [['--backend', 'absent.so', 'sha256'], /absent.so: no such file/],
+    [['--backend', 'lib', 'sha256'], /lib: not a file/],
+    [['sha256', '--json', '--csv'], /one form of output at a time: got --json and --csv/],
+    [['sha256', '--save', 'absent/folder/x.json'], /cannot write absent\/folder\/x.json/],
     [['gemm', '--cpus', '99999'], /none of these processors|does not exist/],
     [['sha256', '--threshold', '-1'], /Expected a fraction/],
+    [['sha256', '--threshold', '2'], /Expected a fraction in 0..1, as 0.02 or 2%/],
   ]
   for (const [argv, message] of refusals) {
     const { code, err } = await run('bench', ...argv)
-    t.ok(code === 2 || (code === 1 && argv.includes('--against')), `${argv.join(' ')}: ${code}`)
+    t.equal(code, 2, argv.join(' '))
     t.match(err, message)
   }
   const saved = join(temporary, 'saved.json')

@@ -87,7 +87,7 @@ t.test('devices', async (t) => {
   const native = loadNative()
   await t.rejects(openChosenDevice(native, { device: 'cuda:7' }), { code: 'ERR_GK_USAGE', message: /there are: cpu:0/ })
   await t.rejects(openChosenDevice(native, { device: 'example:0', backends: ['/nonexistent/lib.so'] }), {
-    code: 'ERR_GK_BACKEND',
+    code: 'ERR_GK_FILE',
   })
   // Whether the CUDA backend was built here or not, the cause and what to do about it are said, in every command.
   if (!native.backends().some(({ name, devices }) => name === 'cuda' && devices > 0)) {
