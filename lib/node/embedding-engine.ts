@@ -19,11 +19,13 @@ export interface EmbeddingEngineOptions {
 }
 
 const sliceMs = 8
+const catchUpMs = 1000
 
 export function embeddingEngine(options: EmbeddingEngineOptions = {}): PocV2Engine {
   const models = options.models ?? [embeddingModel]
   const dim = options.dim ?? 64
   const perNonceMs = options.rateLimit ? 1000 / options.rateLimit : 0
+  let due = 0
   return {
     name: `embedding dim ${dim}`,
     models,
@@ -38,7 +40,6 @@ export function embeddingEngine(options: EmbeddingEngineOptions = {}): PocV2Engi
     async check() {},
     async *generate(job, nonces, batchSize, signal) {
       const embedding = { ...job, dim }
-      let due = performance.now()
       for (const batch of batchesOf(nonces, batchSize)) {
         throwIfAborted(signal)
         const artifacts: Artifact[] = []
@@ -51,7 +52,9 @@ export function embeddingEngine(options: EmbeddingEngineOptions = {}): PocV2Engi
             sliceEnd = performance.now() + sliceMs
           }
         }
-        due = Math.max(due + perNonceMs * batch.length, performance.now())
+        // Timers come late: what that lost is made good, so that the rate is the one asked for. A pause is not.
+        const now = performance.now()
+        due = (due < now - catchUpMs ? now : due) + perNonceMs * batch.length
         const ahead = due - performance.now()
         if (ahead > 0) await setTimeout(ahead, undefined, { signal }).catch(() => undefined)
         else await setImmediate()

@@ -26,12 +26,16 @@ export interface Generation {
 /** This many failures in a row make an engine count as broken. */
 export const errorAfter = 5
 
+/** Nonces computed and not yet on disk, at most, unless a single batch is larger. */
+const maxUnwritten = 1024
+
 /** Resolves within one batch of an abort; what was computed is then stored. */
 export async function generateStage(generation: Generation, signal: AbortSignal): Promise<void> {
   const { stage, nGroups, groupId, batchSize, outbox, log, name, onComputed, onFailures } = generation
   let next = cursorOf(stage, nGroups, groupId).next
   let failures = 0
-  let stored: Promise<void> = Promise.resolve()
+  const unwritten: { readonly nonces: number; readonly done: Promise<void> }[] = []
+  const tooMany = () => unwritten.reduce((sum, write) => sum + write.nonces, 0) > maxUnwritten
   while (!signal.aborted && !outbox.isOver(stage)) {
     const plan = planNonces(stage, nGroups, groupId, next, batchSize)
     if (plan.nonces.length === 0) {
@@ -59,10 +63,13 @@ export async function generateStage(generation: Generation, signal: AbortSignal)
     if (failures > 0) onFailures(0)
     failures = 0
     onComputed(plan.nonces.length, (performance.now() - begin) / 1000)
-    // The next batch computes while this one is written, never more than one ahead of the disk.
-    await stored
+    // Batches compute while earlier ones are written: a disk that takes a tenth of a second for each flush, as one that
+    // others use does, would otherwise set the pace.
     next = plan.next
-    stored = outbox.append(stage, nGroups, groupId, next, artifacts)
+    const done = outbox.append(stage, nGroups, groupId, next, artifacts)
+    done.catch(() => undefined) // seen by whoever waits for it below
+    unwritten.push({ nonces: plan.nonces.length, done })
+    while (unwritten.length > 1 && tooMany()) await unwritten.shift()?.done
   }
-  await stored
+  for (const { done } of unwritten) await done
 }

@@ -1,19 +1,20 @@
-// A node under load: a full validation queue, about 1000 artifacts a second called back, 200 status pollers.
+// A node under load: a full validation queue, at least 1000 artifacts a second called back, 200 status pollers.
 //
 //   node dist/test/stress/load.js [seconds=1800]
 //
-// Exit code 1 if fewer artifacts were acknowledged than generated at 900 a second, a poll failed, memory grew by more than
-// a tenth between the halves of the run, or the event loop was late by 50 ms more than an idle process was.
+// Exit code 1 if fewer than 1000 artifacts a second were acknowledged, a poll failed, memory grew by more than a tenth
+// between the halves of the run, or the event loop's delay had a 99th percentile of 50 ms or more over the whole run.
 //
-// Event-loop delay is the node process's own figure (monitorEventLoopDelay, p99 per window); a second, idle process on the
-// same machine is measured beside it, since on a busy machine the operating system delays both.
+// The delay is the node process's own figure (monitorEventLoopDelay, as in /metrics); pollers and the receiver of the
+// callbacks are this process. A third, idle process is measured beside it: on a busy machine the system delays all. Time in
+// which the whole of it was suspended (SIGSTOP, a frozen cgroup, a sleeping machine) is found by gaps of two seconds in a
+// timer of a tenth, counts as no time at all, and is reported.
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { callUrl, initBody, removeFolder, startPeer } from '../node/peer.ts'
@@ -32,7 +33,7 @@ const flags = [
   ['--engine-models', 'test/model'],
   ['--engine-autostart', 'test/model'],
   ['--engine-embedding-dim', '16'],
-  ['--engine-rate-limit', '1000'],
+  ['--engine-rate-limit', '1100'],
   ['--poc-stage-deadline-s', '86400'],
   ['--listen-inference', 'off'],
   ['--listen-port', '0'],
@@ -42,6 +43,14 @@ const child = spawn(process.execPath, ['bin/gonka-miner.js', 'serve', '--json', 
   stdio: ['ignore', 'pipe', 'inherit'],
   env: { PATH: process.env.PATH, GONKA_MINER_LOG_LEVEL: 'error' },
 })
+// Whoever ends this early ends the node, too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    child.kill('SIGTERM')
+    removeFolder(folder)
+    process.exit(130)
+  })
+}
 const url = await new Promise<string>((resolve) =>
   child.stdout.once('data', (line: Buffer) => resolve((JSON.parse(line.toString()) as { url: string }).url)),
 )
@@ -62,18 +71,20 @@ const latencies: number[] = []
 function poll(): void {
   if (!running) return
   const begin = performance.now()
-  request(`${url}${pow}/status`, { agent }, (response) => {
+  const sent = request(`${url}${pow}/status`, { agent }, (response) => {
     response.resume().on('end', () => {
       polls++
       if (latencies.length < 200_000) latencies.push(performance.now() - begin)
       setTimeout(poll, 1000)
     })
   })
-    .on('error', () => {
-      failed++
-      setTimeout(poll, 1000)
-    })
-    .end()
+  sent.on('error', () => {
+    // A kept connection that its server has closed meanwhile is no failure: the request goes over a new one.
+    if (sent.reusedSocket) return poll()
+    failed++
+    setTimeout(poll, 1000)
+  })
+  sent.end()
 }
 // Pollers come spread over a second, as those of many machines would.
 for (let i = 0; i < 200; i++) setTimeout(poll, i * 5)
@@ -85,27 +96,37 @@ idle.stdout.on('data', (text: Buffer) => {
 })
 function idleProgram(): string {
   return `const h = require('perf_hooks').monitorEventLoopDelay({ resolution: 10 }); h.enable()
-setInterval(() => { console.log(Math.max(0, h.percentile(99) / 1e6 - 10).toFixed(1)); h.reset() }, 5000)`
+setInterval(() => console.log(Math.max(0, h.percentile(99) / 1e6 - 10).toFixed(1)), 1000)`
 }
 
-const own = monitorEventLoopDelay({ resolution: 10 })
-own.enable()
-const windows: { p99: number; idle: number; mb: number; waiting: number }[] = []
+async function readMetrics() {
+  const { text } = await callUrl(`${url}/metrics`, 'GET')
+  const of = (name: string) => Number(new RegExp(`^gonka_miner_${name}(?:{[^}]*})? (\\S+)$`, 'm').exec(text)?.[1] ?? 0)
+  return {
+    at: performance.now(),
+    acknowledged: of('artifacts_acknowledged_total'),
+    waiting: of('artifacts_waiting'),
+    mb: Math.round(of('process_resident_bytes') / 1e6),
+    // Since the request for the dashboard's figures below.
+    p99: Math.round(of('event_loop_delay_p99_seconds') * 10_000) / 10,
+    load: loadavg()[0] ?? 0,
+  }
+}
+
+await callUrl(`${url}/dashboard/data.json`, 'GET')
+let suspendedMs = 0
+let ticked = performance.now()
+setInterval(() => {
+  const now = performance.now()
+  if (now - ticked > 2000) suspendedMs += now - ticked
+  ticked = now
+}, 100).unref()
 const started = performance.now()
-let first: { at: number; acknowledged: number } | undefined
-let last: { at: number; acknowledged: number } | undefined
-while (performance.now() - started < seconds * 1000) {
+const samples = [await readMetrics()]
+while (performance.now() - suspendedMs - started < seconds * 1000) {
   await sleep(5000)
-  const data = (await callUrl(`${url}/dashboard/data.json`, 'GET')).json
-  windows.push({
-    p99: data.event_loop_delay_p99_ms,
-    idle: idleP99,
-    mb: data.resident_mb,
-    waiting: data.artifacts_waiting,
-  })
-  last = { at: performance.now(), acknowledged: data.acknowledged }
-  first ??= last
-  if (windows.length % 12 === 0) process.stderr.write(`${JSON.stringify(windows.at(-1))}\n`)
+  samples.push(await readMetrics())
+  if (samples.length % 12 === 0) process.stderr.write(`${JSON.stringify({ ...samples.at(-1), idle_p99: idleP99 })}\n`)
 }
 running = false
 child.kill('SIGTERM')
@@ -116,22 +137,22 @@ removeFolder(folder)
 
 const quantile = (list: readonly number[], q: number) =>
   [...list].sort((a, b) => a - b)[Math.floor(q * (list.length - 1))] ?? 0
-const half = Math.floor(windows.length / 2)
 const median = (list: readonly number[]) => quantile(list, 0.5)
 // The first minute fills caches.
-const memory = windows.slice(Math.min(12, half)).map((w) => w.mb)
+const memory = samples.slice(Math.min(12, Math.floor(samples.length / 2))).map((sample) => sample.mb)
 const firstMemory = median(memory.slice(0, memory.length / 2))
 const secondMemory = median(memory.slice(memory.length / 2))
-const late = median(windows.map((w) => w.p99)) - median(windows.map((w) => w.idle))
-const perSecond =
-  first && last ? Math.round(((last.acknowledged - first.acknowledged) / (last.at - first.at)) * 1000) : 0
-const good = failed === 0 && over === 429 && perSecond >= 900 && secondMemory <= 1.1 * firstMemory && late < 50
+const first = samples[0] as (typeof samples)[0]
+const last = samples.at(-1) as typeof first
+const perSecond = Math.round(((last.acknowledged - first.acknowledged) / (last.at - first.at - suspendedMs)) * 1000)
+const good = failed === 0 && over === 429 && perSecond >= 1000 && secondMemory <= 1.1 * firstMemory && last.p99 < 50
 process.exitCode = good ? 0 : 1
 process.stdout.write(
   `${JSON.stringify(
     {
       good,
       seconds,
+      suspended_seconds: Math.round(suspendedMs / 1000),
       queued_nonces: queued,
       answer_beyond_the_limit: over,
       artifacts_per_second: perSecond,
@@ -139,17 +160,11 @@ process.stdout.write(
       polls_failed: failed,
       poll_ms_p50: Math.round(quantile(latencies, 0.5) * 10) / 10,
       poll_ms_p99: Math.round(quantile(latencies, 0.99) * 10) / 10,
-      event_loop_p99_ms: { median: median(windows.map((w) => w.p99)), worst: Math.max(...windows.map((w) => w.p99)) },
-      idle_process_p99_ms: {
-        median: median(windows.map((w) => w.idle)),
-        worst: Math.max(...windows.map((w) => w.idle)),
-      },
-      resident_mb: {
-        first_half: firstMemory,
-        second_half: secondMemory,
-        max: Math.max(...windows.map((w) => w.mb)),
-      },
-      waiting_max: Math.max(...windows.map((w) => w.waiting)),
+      event_loop_p99_ms: last.p99,
+      idle_process_p99_ms: idleP99,
+      resident_mb: { first_half: firstMemory, second_half: secondMemory, max: Math.max(...samples.map((s) => s.mb)) },
+      waiting_max: Math.max(...samples.map((s) => s.waiting)),
+      machine_load: { median: median(samples.map((s) => s.load)), max: Math.max(...samples.map((s) => s.load)) },
     },
     null,
     2,
