@@ -87,15 +87,15 @@ export async function writeAtomically(
 }
 
 /**
- * Makes a folder and those above it. Throws ERR_GK_FILE. (Node's recursive mkdir does not return where a file system
- * answers ENOENT below a folder that is there, as /proc does.)
+ * Makes a folder and those above it, with these permission bits less the umask. Throws ERR_GK_FILE. (Node's recursive
+ * mkdir does not return where a file system answers ENOENT below a folder that is there, as /proc does.)
  */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string, mode = 0o777): Promise<void> {
   const missing: string[] = []
   for (let at = resolve(path); !(await exists(at)); at = dirname(at)) missing.push(at)
   try {
     for (const folder of missing.reverse()) {
-      await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+      await mkdir(folder, { mode }).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'EEXIST') throw error // made by somebody else meanwhile
       })
     }

@@ -4,9 +4,9 @@
  * JSON on standard output (--json), one line when ready: {"url", "public_key", "address"}. Logs are JSON lines on standard
  * error. lib/challenge/server.ts lists the routes.
  */
-import { mkdir } from 'node:fs/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import { exitCodes, GonkaError, messageOf } from '../errors.ts'
+import { makeFolder } from '../files.ts'
 import { type Io, writeJson } from '../io.ts'
 import { integer, jsonOption, type Run } from './command.ts'
 
@@ -62,9 +62,7 @@ async function serve(io: Io, options: Options): Promise<number> {
   )
   const key = await readKeyFile(options.key)
   const native = await io.native()
-  await mkdir(options.data, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-    throw new GonkaError('ERR_GK_FILE', `cannot use ${options.data}: ${messageOf(error)}`, { cause: error })
-  })
+  await makeFolder(options.data, 0o700)
   const log = createLog('info', { write: (line: string) => void io.err.write(line) })
   const lifetimeMs = options.expires * 1000
   const book = await openBook({

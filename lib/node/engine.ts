@@ -1,5 +1,7 @@
 // What computes PoC artifacts. One engine is one group of the nonce partition: a device, or an upstream server.
 
+import type { Telemetry } from '../native-api.ts'
+
 /** Everything about a v2 stage that enters the artifacts. Strings are hashed as they stand. */
 export interface PocV2Job {
   readonly blockHash: string
@@ -41,6 +43,8 @@ export interface PocV2Engine {
     batchSize: number,
     signal: AbortSignal,
   ): AsyncIterable<{ readonly computed: readonly number[]; readonly artifacts: readonly Artifact[] }>
+  /** Sensors of the device it computes on; undefined where it has none that can be read now. */
+  telemetry?(): Promise<Telemetry | undefined>
   close(): Promise<void>
 }
 

@@ -1,7 +1,9 @@
-// What the GPU routes report, read from the vendor's own tool. No tool or no answer: no devices, said plainly.
+// What the GPU routes report: of devices that the node has opened, by their sensors; of others in the machine, by the vendor's
+// own tool. No tool or no answer: no devices, said plainly.
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import type { Telemetry } from '../native-api.ts'
 
 const run = promisify(execFile)
 
@@ -15,8 +17,18 @@ export interface GpuDevice {
   readonly temperature_c: number | null
   readonly is_available: boolean
   readonly error_message: string | null
-  /** Watts; null if not reported. */
+}
+
+/** What the node's own metrics have beside; null if not reported. */
+export interface GpuFigures extends GpuDevice {
+  readonly uuid: string
   readonly power_w: number | null
+  /** Joules since the driver was loaded. */
+  readonly energy_j: number | null
+  readonly core_clock_mhz: number | null
+  readonly memory_clock_mhz: number | null
+  /** Number of the last error event since the node looked first, 0: none. */
+  readonly last_xid: number | null
 }
 
 export interface GpuDriver {
@@ -26,7 +38,7 @@ export interface GpuDriver {
 }
 
 export interface GpuReader {
-  devices(): Promise<readonly GpuDevice[]>
+  devices(): Promise<readonly GpuFigures[]>
   driver(): Promise<GpuDriver | undefined>
 }
 
@@ -39,38 +51,93 @@ function numberOf(text: string | undefined): number | null {
   return text === undefined || text.trim() === '' || !Number.isFinite(value) ? null : value
 }
 
-const fields = 'index,name,memory.total,memory.free,memory.used,utilization.gpu,temperature.gpu,power.draw'
+const fields = 'index,name,memory.total,memory.free,memory.used,utilization.gpu,temperature.gpu,power.draw,uuid'
+/** A tool that does not answer is not asked again for so long. */
+const silenceMs = 60_000
 
-/** Reads at most every `cacheMs`; callers in between share the answer. */
-export function gpuReader(command: Command = nvidiaSmi, cacheMs = 2000): GpuReader {
-  let cached: { at: number; value: Promise<readonly GpuDevice[]> } | undefined
-  const read = async (): Promise<readonly GpuDevice[]> => {
-    let text: string
+function rowOf(line: string): GpuFigures | undefined {
+  const cells = line.split(',').map((cell) => cell.trim())
+  const index = numberOf(cells[0])
+  const name = cells[1]
+  if (index === null || name === undefined) return undefined
+  const total = numberOf(cells[2])
+  return {
+    index,
+    name,
+    total_memory_mb: total,
+    free_memory_mb: numberOf(cells[3]),
+    used_memory_mb: numberOf(cells[4]),
+    utilization_percent: numberOf(cells[5]),
+    temperature_c: numberOf(cells[6]),
+    is_available: total !== null,
+    error_message: total === null ? 'the driver does not report this device' : null,
+    power_w: numberOf(cells[7]),
+    uuid: cells[8] ?? '',
+    energy_j: null,
+    core_clock_mhz: null,
+    memory_clock_mhz: null,
+    last_xid: null,
+  }
+}
+
+function figuresOf(now: Telemetry, index: number): GpuFigures {
+  const { memoryTotalBytes: total, memoryUsedBytes: used } = now
+  const mb = (bytes: number | null) => (bytes === null ? null : Math.round(bytes / 2 ** 20))
+  return {
+    index,
+    name: now.name,
+    total_memory_mb: mb(total),
+    free_memory_mb: total === null || used === null ? null : mb(total - used),
+    used_memory_mb: mb(used),
+    utilization_percent: now.utilizationPercent,
+    temperature_c: now.temperatureC,
+    is_available: true,
+    error_message: null,
+    power_w: now.powerW,
+    uuid: now.uuid,
+    energy_j: now.energyJ,
+    core_clock_mhz: now.coreClockMhz,
+    memory_clock_mhz: now.memoryClockMhz,
+    last_xid: now.lastXid ?? (now.xidCount === 0 ? 0 : null),
+  }
+}
+
+/** `opened` reads the sensors of the devices in use. The tool is started only while there are others. Reads at most every
+ *  `cacheMs`; callers in between share the answer. */
+export function gpuReader(
+  opened: () => Promise<readonly Telemetry[]> = async () => [],
+  command: Command = nvidiaSmi,
+  cacheMs = 2000,
+): GpuReader {
+  let cached: { at: number; value: Promise<readonly GpuFigures[]> } | undefined
+  /** What the tool said last. */
+  let listed: readonly GpuFigures[] | undefined
+  let silentUntil = 0
+
+  const ask = async (): Promise<readonly GpuFigures[]> => {
+    if (performance.now() < silentUntil) return []
     try {
-      text = await command([`--query-gpu=${fields}`, '--format=csv,noheader,nounits'])
+      const text = await command([`--query-gpu=${fields}`, '--format=csv,noheader,nounits'])
+      return text
+        .split('\n')
+        .map(rowOf)
+        .filter((row) => row !== undefined)
     } catch {
+      silentUntil = performance.now() + silenceMs
       return []
     }
-    const out: GpuDevice[] = []
-    for (const line of text.split('\n')) {
-      const cells = line.split(',').map((cell) => cell.trim())
-      const index = numberOf(cells[0])
-      if (index === null || cells[1] === undefined) continue
-      out.push({
-        index,
-        name: cells[1],
-        total_memory_mb: numberOf(cells[2]),
-        free_memory_mb: numberOf(cells[3]),
-        used_memory_mb: numberOf(cells[4]),
-        utilization_percent: numberOf(cells[5]),
-        temperature_c: numberOf(cells[6]),
-        is_available: numberOf(cells[2]) !== null,
-        error_message: numberOf(cells[2]) === null ? 'the driver does not report this device' : null,
-        power_w: numberOf(cells[7]),
-      })
-    }
-    return out
   }
+
+  const read = async (): Promise<readonly GpuFigures[]> => {
+    const own = new Map((await opened()).map((now) => [now.uuid || now.pci, now] as const))
+    if (listed === undefined || listed.length === 0 || !listed.every(({ uuid }) => own.has(uuid))) listed = await ask()
+    if (listed.length === 0) return [...own.values()].map(figuresOf)
+    return listed.map((row) => {
+      const now = own.get(row.uuid)
+      return now === undefined ? row : { ...figuresOf(now, row.index), name: row.name }
+    })
+  }
+
   return {
     devices() {
       const now = performance.now()

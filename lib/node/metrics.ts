@@ -3,7 +3,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { GpuDevice, GpuReader } from './gpu.ts'
+import type { GpuFigures, GpuReader } from './gpu.ts'
 
 export interface NodeMetrics {
   readonly registry: Registry
@@ -72,7 +72,7 @@ export function createMetrics(gauges: Gauges): NodeMetrics {
       const joules = gauges.joules()
       const total = (await computed.get()).values.reduce((sum, v) => sum + v.value, 0)
       if (joules !== undefined && total > 0) this.set(joules / total)
-      else this.reset()
+      else this.remove()
     },
   })
   addDeviceGauges(registry, gauges.gpu)
@@ -116,10 +116,20 @@ export function createMetrics(gauges: Gauges): NodeMetrics {
   }
 }
 
-const deviceFigures: readonly [name: string, help: string, read: (device: GpuDevice) => number | null][] = [
+const millijoules = (joules: number | null) => (joules === null ? null : joules * 1000)
+
+const deviceFigures: readonly [name: string, help: string, read: (device: GpuFigures) => number | null][] = [
   ['DCGM_FI_DEV_GPU_UTIL', 'Utilisation, percent', (d) => d.utilization_percent],
   ['DCGM_FI_DEV_GPU_TEMP', 'Temperature, degrees Celsius', (d) => d.temperature_c],
   ['DCGM_FI_DEV_POWER_USAGE', 'Power, watts', (d) => d.power_w],
+  [
+    'DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION',
+    'Energy since the driver was loaded, millijoules',
+    (d) => millijoules(d.energy_j),
+  ],
+  ['DCGM_FI_DEV_SM_CLOCK', 'Clock of the processors, MHz', (d) => d.core_clock_mhz],
+  ['DCGM_FI_DEV_MEM_CLOCK', 'Clock of the memory, MHz', (d) => d.memory_clock_mhz],
+  ['DCGM_FI_DEV_XID_ERRORS', 'Number of the last error event, 0: none', (d) => d.last_xid],
   ['DCGM_FI_DEV_FB_USED', 'Memory used, MiB', (d) => d.used_memory_mb],
   ['DCGM_FI_DEV_FB_FREE', 'Memory free, MiB', (d) => d.free_memory_mb],
 ]

@@ -2,12 +2,12 @@
 
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openChosenDevice } from '../backends.ts'
 import { GonkaError } from '../errors.ts'
-import type { NativeApi, NativeDevice, PocV2Session } from '../native-api.ts'
+import type { NativeApi } from '../native-api.ts'
 import { runPocV2 } from '../poc-v2.ts'
-import { batchesOf, type PocV2Engine } from './engine.ts'
+import { type Artifact, batchesOf, type PocV2Engine } from './engine.ts'
 import type { Log } from './log.ts'
+import { keptDevice } from './native-device.ts'
 
 export interface NativeV2Options {
   readonly device: string
@@ -21,23 +21,13 @@ export interface NativeV2Options {
 /** The model is loaded with the first job and stays. */
 export function nativeV2Engine(native: () => Promise<NativeApi>, options: NativeV2Options): PocV2Engine {
   const { device, directory, models, log } = options
-  let opened: Promise<{ readonly handle: NativeDevice; readonly session: PocV2Session }> | undefined
-
-  const open = async () => {
-    const api = await native()
-    const handle = await openChosenDevice(api, { device, onNotice: (sentence) => log.warn({ device }, sentence) })
-    try {
-      const session = await handle.pocV2Open({ model: directory })
-      log.info(
-        { device, model: models[0], seconds: session.initSeconds, implementation: session.implementation },
-        'model loaded',
-      )
-      return { handle, session }
-    } catch (error) {
-      await handle.close()
-      throw error
-    }
-  }
+  const kept = keptDevice(native, device, log)
+  const model = kept.load(async (handle) => {
+    const session = await handle.pocV2Open({ model: directory })
+    const { initSeconds: seconds, implementation } = session
+    log.info({ device, model: models[0], seconds, implementation }, 'model loaded')
+    return session
+  })
 
   return {
     name: `native ${device}`,
@@ -56,15 +46,6 @@ export function nativeV2Engine(native: () => Promise<NativeApi>, options: Native
       })
     },
     async *generate(job, nonces, batchSize, signal) {
-      opened ??= open()
-      const current = opened
-      let session: PocV2Session
-      try {
-        session = (await current).session
-      } catch (error) {
-        if (opened === current) opened = undefined // the next job tries again
-        throw error
-      }
       const { blockHash, publicKey, seqLen, kDim, strongerRng } = job
       for (const batch of batchesOf(nonces, batchSize)) {
         const request = {
@@ -75,13 +56,18 @@ export function nativeV2Engine(native: () => Promise<NativeApi>, options: Native
           rng: strongerRng ? ('concat-murmur' as const) : ('murmur' as const),
           nonces: BigInt64Array.from(batch, BigInt),
         }
-        const artifacts = []
-        for await (const pass of runPocV2(session, request, { signal })) artifacts.push(...pass.artifacts)
+        const artifacts = await model.use(async (session) => {
+          const found: Artifact[] = []
+          for await (const pass of runPocV2(session, request, { signal })) found.push(...pass.artifacts)
+          return found
+        }, signal)
         yield { computed: batch, artifacts }
       }
     },
+    telemetry: () => kept.telemetry(),
     async close() {
-      await opened?.then(({ handle }) => handle.close()).catch(() => undefined)
+      await model.close()
+      await kept.close()
     },
   }
 }

@@ -1,14 +1,15 @@
 // Puts a node together from its settings: store, outbox, engines, services, servers. Starting is listening; closing leaves
 // everything unsent on disk.
 
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
+import { makeFolder } from '../files.ts'
 import { packageVersion } from '../package-info.ts'
 import { type AddressRule, addressRule } from './address-rule.ts'
 import { createAuthorisation } from './authorisation.ts'
 import type { NodeContext } from './context.ts'
 import { createEnergy } from './energy.ts'
+import type { PocV2Engine } from './engine.ts'
 import { buildEngines, type EngineParts, type Engines } from './engines.ts'
 import { gpuReader } from './gpu.ts'
 import { type HttpClient, httpClient } from './http-client.ts'
@@ -90,20 +91,28 @@ async function open(
 ): Promise<RunningNode> {
   const { log } = parts
   const tls = serverTls(settings)
-  const gpu = gpuReader()
+  const inUse: Pick<PocV2Engine, 'telemetry'>[] = []
+  const gpu = gpuReader(async () => {
+    const now = await Promise.all(inUse.map((engine) => engine.telemetry?.()))
+    return now.filter((telemetry) => telemetry !== undefined)
+  })
   const energy = createEnergy(gpu)
   onClose(() => energy.close())
   const replicas: Replica[] = []
   const base = await openBase(settings, parts, onClose, {
     gpu,
     queuedNonces: () => replicas.reduce((sum, replica) => sum + replica.queue.waitingNonces, 0),
-    generating: () => replicas.filter((replica) => replica.status() !== 'IDLE').length,
+    generating: () => {
+      const v1 = pocV1?.status().status === 'GENERATING' ? engines.v1.length : 0
+      return replicas.filter((replica) => replica.status() !== 'IDLE').length + v1
+    },
     joules: () => energy.joules(),
   })
   const { outbox, store, metrics } = base
 
   const engines = buildEngines(settings, parts, base.http, () => service.model ?? undefined)
   onClose(() => engines.close())
+  inUse.push(...engines.v2, ...engines.v1)
   const service = createService({
     backend: engines.backend,
     store,
@@ -181,7 +190,7 @@ async function openBase(
   onClose(() => metrics.close())
 
   const folder = join(settings['data.dir'], 'store')
-  if (parts.database === undefined) mkdirSync(folder, { recursive: true, mode: 0o700 })
+  if (parts.database === undefined) await makeFolder(folder, 0o700)
   const store = await openStore(parts.database ?? levelDatabase(folder, settings['data.sync']), {
     onHealth(health) {
       metrics.storeDegraded.set(health.degraded ? 1 : 0)

@@ -2,13 +2,13 @@
 // validated. For private networks.
 
 import { isGonkaError, messageOf } from '../errors.ts'
-import type { PocV1Params, PocV1Session } from '../native-api.ts'
+import type { PocV1Params, PocV1Session, Telemetry } from '../native-api.ts'
 import { belowTarget, fraudTest } from '../protocol/fraud.ts'
 import type { InitV1, ProofBatch } from '../protocol/wire-v1.ts'
 import type { AddressRule } from './address-rule.ts'
 import { checkCallback } from './callback-url.ts'
 import { createExclusive } from './exclusive.ts'
-import { generateStage } from './generation.ts'
+import { errorAfter, generateStage } from './generation.ts'
 import { HttpError } from './http-error.ts'
 import { type Log, loggedUrl } from './log.ts'
 import type { Outbox } from './outbox/outbox.ts'
@@ -21,9 +21,14 @@ export type PocV1Status = 'IDLE' | 'NOT_LOADED' | 'LOADING' | 'GENERATING' | 'VA
 /** One device that can run PoC v1; several share the nonces of the node. */
 export interface PocV1Engine {
   readonly name: string
-  open(params: PocV1Params, blockHash: string, signal: AbortSignal): Promise<PocV1Session>
+  open(params: PocV1Params, blockHash: string, signal: AbortSignal): Promise<PocV1Model>
+  /** Sensors of the device; undefined where it has none that can be read now. */
+  telemetry?(): Promise<Telemetry | undefined>
   close(): Promise<void>
 }
+
+/** A loaded model. A run that fails may be tried again: a device that fell out is opened anew for it. */
+export type PocV1Model = Pick<PocV1Session, 'run' | 'close'>
 
 export interface PocV1 {
   /** Loads the model for a stage and, if a phase is given, starts it. */
@@ -59,8 +64,12 @@ interface Round {
   phase: 'generate' | 'validate' | undefined
   phaseAbort: AbortController
   loading: boolean
-  sessions: PocV1Session[]
+  sessions: PocV1Model[]
   error: string | null
+  /** Engines none of whose last batches could be computed. */
+  readonly failing: Set<string>
+  /** What is being generated. */
+  stageId: string | undefined
   tasks: Promise<void>[]
   queue: ProofBatch[]
   queuedNonces: number
@@ -106,9 +115,10 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
       parts.limits,
     )
 
-  const generate = async (r: Round, session: PocV1Session, engine: string, group: number, signal: AbortSignal) => {
+  const generate = async (r: Round, session: PocV1Model, engine: string, group: number, signal: AbortSignal) => {
     const { batch_size: batchSize, public_key: publicKey, r_target: rTarget } = r.request
     const stage = stageOf(r.request)
+    r.stageId = stage.id
     await outbox.setGenerating(stage, true)
     await generateStage(
       {
@@ -126,7 +136,11 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
           return kept
         },
         onComputed: (nonces) => parts.onComputed(engine, 'generate', nonces),
-        onFailures: (failures) => failures > 0 && parts.onFailure(engine),
+        onFailures(failures) {
+          if (failures > 0) parts.onFailure(engine)
+          if (failures >= errorAfter) r.failing.add(engine)
+          else r.failing.delete(engine)
+        },
       },
       signal,
     )
@@ -196,15 +210,15 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
     if (r.phase === 'validate') kickValidation(r)
   }
 
-  const endPhase = async (r: Round) => {
+  /** Returns the stage that was generated. */
+  const endPhase = async (r: Round): Promise<StageRecord | undefined> => {
     r.phaseAbort.abort()
     await Promise.allSettled([...r.tasks, r.validating])
     r.tasks = []
-    if (r.phase === 'generate') {
-      const stage = stageOf(r.request)
-      await outbox.setGenerating(stage, false)
-      if (outbox.waiting(stage) > 0) await outbox.flush(stage, parts.stopFlushMs)
-    }
+    const stage = r.stageId === undefined ? undefined : outbox.stage(r.stageId)
+    r.stageId = undefined
+    if (stage !== undefined) await outbox.setGenerating(stage, false)
+    return stage
   }
 
   const load = async (r: Round) => {
@@ -231,12 +245,25 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
     }
   }
 
+  /** Runs a command in its turn, then waits for the artifacts of the stage whose generation it ended: outside of the turn,
+   *  since a network node that takes nothing must not hold up commands. */
+  const command = async <T>(work: (end: (r: Round) => Promise<void>) => Promise<T>): Promise<T> => {
+    let ended: StageRecord | undefined
+    const answer = await exclusive(() =>
+      work(async (r) => {
+        ended = await endPhase(r)
+      }),
+    )
+    if (ended !== undefined && outbox.waiting(ended) > 0) await outbox.flush(ended, parts.stopFlushMs)
+    return answer
+  }
+
   const stop = () =>
-    exclusive(async () => {
+    command(async (end) => {
       const r = round
       if (r === undefined) return
       r.abort.abort()
-      await endPhase(r)
+      await end(r)
       await Promise.allSettled(r.sessions.map((session) => session.close()))
       round = undefined
       stopped = true
@@ -245,14 +272,14 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
 
   return {
     init: (request, phase) =>
-      exclusive(async () => {
+      command(async (end) => {
         if (phase === 'generate') checkPartition(request)
         checkCallback(rule, request.url)
         if (round !== undefined) {
           const same = JSON.stringify(round.request) === JSON.stringify(request) && round.error === null
           if (!same) throw new HttpError(409, 'PoW is already running; stop it first')
           if (phase !== undefined && round.phase !== phase) {
-            await endPhase(round)
+            await end(round)
             round.phase = phase
             if (!round.loading) begin(round)
           }
@@ -267,6 +294,8 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
           loading: true,
           sessions: [],
           error: null,
+          failing: new Set(),
+          stageId: undefined,
           tasks: [],
           queue: [],
           queuedNonces: 0,
@@ -279,12 +308,12 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
         return ok()
       }),
     setPhase: (phase) =>
-      exclusive(async () => {
+      command(async (end) => {
         const r = round
         if (r === undefined) throw new HttpError(400, 'PoW is not running; call init first')
         if (phase === 'generate') checkPartition(r.request)
         if (r.phase !== phase) {
-          await endPhase(r)
+          await end(r)
           r.phase = phase
           if (!r.loading) begin(r)
         }
@@ -308,7 +337,7 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
     },
     status,
     stop,
-    healthy: () => round !== undefined && round.error === null,
+    healthy: () => round !== undefined && round.error === null && round.failing.size === 0,
     get running() {
       return round !== undefined
     },

@@ -109,15 +109,20 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
     )
   }
 
-  const stopAll = async (): Promise<void> => {
+  const stopEngines = async (): Promise<readonly StageRecord[]> => {
     const all = parts.replicas
     await Promise.all(all.map((replica) => replica.stop()))
     await Promise.all(all.map((replica) => replica.queue.clear()))
     const generating = outbox.stages().filter((stage) => stage.generating && stage.kind === 'v2')
     await Promise.all(generating.map((stage) => outbox.setGenerating(stage, false)))
-    await Promise.all(
-      generating.filter((s) => outbox.waiting(s) > 0).map((stage) => outbox.flush(stage, settings.stopFlushMs)),
-    )
+    return generating
+  }
+
+  /** Unsent artifacts are waited for outside of the turn: a network node that takes none must not hold up commands. */
+  const stopAll = async (): Promise<void> => {
+    const stopped = await exclusive(stopEngines)
+    const unsent = stopped.filter((stage) => outbox.waiting(stage) > 0)
+    await Promise.all(unsent.map((stage) => outbox.flush(stage, settings.stopFlushMs)))
   }
 
   const statusOf = (replicas: readonly Replica[]): NodePocStatus => {
@@ -194,17 +199,16 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
       return result
     },
 
-    stop: () =>
-      exclusive(async () => {
-        await stopAll()
-        const replicas = backends()
-        if (replicas.length === 0) return { status: 'OK', message: 'No vLLM backends available' }
-        return {
-          status: 'OK',
-          results: replicas.map((replica) => ({ port: replica.port, status: 'stopped' })),
-          errors: null,
-        }
-      }),
+    async stop() {
+      await stopAll()
+      const replicas = backends()
+      if (replicas.length === 0) return { status: 'OK', message: 'No vLLM backends available' }
+      return {
+        status: 'OK',
+        results: replicas.map((replica) => ({ port: replica.port, status: 'stopped' })),
+        errors: null,
+      }
+    },
 
     status() {
       const replicas = backends()
@@ -236,11 +240,10 @@ export function createPocV2(parts: PocV2Parts, settings: PocV2Settings): PocV2 {
           }))
           return { status: 'OK', pow_status: { status: 'GENERATING' } }
         }),
-      stop: () =>
-        exclusive(async () => {
-          await stopAll()
-          return { status: 'OK', pow_status: { status: 'STOPPED' } }
-        }),
+      async stop() {
+        await stopAll()
+        return { status: 'OK', pow_status: { status: 'STOPPED' } }
+      },
       status() {
         const first = backends()[0]
         if (first === undefined) return { status: 'NOT_READY', config: null, stats: null }

@@ -121,6 +121,12 @@ t.test('clock, metrics, devices', async (t) => {
   const devices = await node.call('GET', '/api/v1/gpu/devices')
   t.equal(devices.status, 200)
   t.equal(devices.json.count, devices.json.devices.length)
+  if (devices.json.count === 0) {
+    const { text } = await node.call('GET', '/metrics')
+    t.notMatch(text, /^gonka_miner_joules_per_nonce \d/m, 'no device, no figure')
+    const driver = await node.call('GET', '/api/v1/gpu/driver')
+    t.ok(driver.status === 503 || driver.json.driver_version !== '', 'a driver, or why there is none')
+  }
   const off = await startNode({ 'metrics.enabled': 'off' })
   t.equal((await off.call('GET', '/metrics')).status, 404)
   await off.close()

@@ -2,9 +2,20 @@
 
 import { z } from 'zod'
 import type { NodeContext } from '../context.ts'
+import type { GpuDevice, GpuFigures } from '../gpu.ts'
 import { HttpError } from '../http-error.ts'
 import { cacheSpace, commitPattern, deleteModel, listModels, modelStatus, repoPattern } from '../model-cache.ts'
 import { bodyOf, type Server } from '../server.ts'
+
+/** Without the figures that only the node's own metrics have. */
+function protocolForm(device: GpuFigures): GpuDevice {
+  const { index, name, total_memory_mb, free_memory_mb, used_memory_mb } = device
+  const { utilization_percent, temperature_c, is_available, error_message } = device
+  return {
+    ...{ index, name, total_memory_mb, free_memory_mb, used_memory_mb },
+    ...{ utilization_percent, temperature_c, is_available, error_message },
+  }
+}
 
 const modelSchema = z.object({
   hf_repo: z.string().regex(repoPattern, 'expected org/name'),
@@ -28,7 +39,7 @@ export function modelRoutes(app: Server, context: NodeContext): void {
   app.get('/api/v1/models/space', async () => cacheSpace(modelCache))
 
   app.get('/api/v1/gpu/devices', async () => {
-    const devices = (await gpu.devices()).map(({ power_w: _, ...device }) => device)
+    const devices = (await gpu.devices()).map(protocolForm)
     return { devices, count: devices.length }
   })
   app.get('/api/v1/gpu/driver', async () => {
