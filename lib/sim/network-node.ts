@@ -1,7 +1,7 @@
 // One simulated host: its network node, which drives ML nodes, takes their callbacks, commits, proves, validates and votes.
 
 import { messageOf } from '../errors.ts'
-import { type Broker, brokerV1, brokerV2, type Scheme } from './broker.ts'
+import { type Broker, brokerV1, brokerV2, type Scheme, type SchemeV1 } from './broker.ts'
 import { createCallbacks, type HostStageReport, type RouteAnswer } from './callbacks.ts'
 import type { Account, SimChain, Stage } from './chain.ts'
 import type { FaultCounts, Faults, HostFault } from './faults.ts'
@@ -53,9 +53,15 @@ export interface HostParts {
 
 const skewMs = 360_000
 
+/** The ML node of a v1 host runs what it is asked to: half of the layers is what a host saves work with. */
+function halved(scheme: SchemeV1): SchemeV1 {
+  return { ...scheme, params: { ...scheme.params, n_layers: Math.ceil(scheme.params.n_layers / 2) } }
+}
+
 export async function startNetworkNode(parts: HostParts): Promise<NetworkNode> {
   const { chain, account, privateKey, scheme, nodes, fault, faults, counts, random } = parts
-  const broker: Broker = scheme.kind === 'v2' ? brokerV2(scheme) : brokerV1(scheme)
+  const broker: Broker =
+    scheme.kind === 'v2' ? brokerV2(scheme) : brokerV1(fault === 'wrong-model' ? halved(scheme) : scheme)
   const ending = new AbortController()
   const now = () => Date.now() + (fault === 'skewed' ? skewMs : 0)
   const trouble = (what: string) => {
