@@ -9,14 +9,19 @@ namespace {
 
 using lanes = lanes_avx2;
 
+// Units of two i16, as A has them; B's are i8 pairs, or widened beforehand.
+template <bool Wide>
 struct i8_product : i32_accumulator<lanes> {
-  static constexpr int group = 2, b_unit = 2;
+  static constexpr int group = 2, b_unit = Wide ? 4 : 2;
   static __m256i load_b(const uint8_t *p) {
+    if constexpr (Wide) return lanes::load_i(p);
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
   }
   static __m256i broadcast(const uint32_t *a) { return lanes::set1_i(int32_t(*a)); }
+  // In one asm statement, since gcc 12 otherwise multiplies everything before it adds and spills half of the sums.
   static __m256i multiply_add(__m256i sum, __m256i a, __m256i b) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    __asm__("vpmaddwd %2, %1, %%ymm15\n\tvpaddd %%ymm15, %0, %0" : "+x"(sum) : "x"(a), "x"(b) : "xmm15");
+    return sum;
   }
 };
 
@@ -51,6 +56,9 @@ constexpr gemm_kernel k_kernel = {.layout = k_layout_16x1,
                                   .columns = 16,
                                   .group = 1,
                                   .b_unit = BType == GK_F32 ? 4 : 2,
+                                  .block_steps = 344,
+                                  .block_panels = 28,
+                                  .task_b_panels = 32,
                                   .needs_row_sums = false,
                                   .tile = k_tiles<widening<lanes, BType>>,
                                   .pack_a = pack_a_f32<lanes>,
@@ -64,13 +72,16 @@ constexpr gemm_kernel k_i8_kernel = {.layout = k_layout_16x2,
                                      .columns = 16,
                                      .group = 2,
                                      .b_unit = 2,
+                                     .block_steps = 344,
+                                     .block_panels = 28,
+                                     .task_b_panels = 32,
                                      .needs_row_sums = false,
-                                     .tile = k_tiles<i8_product>,
+                                     .tile = k_tiles<i8_product<false>>,
                                      .pack_a = pack_a_i8,
                                      .pack_b = pack_b<1>,
                                      .finish = finish_i32<lanes>,
-                                     .widen_b = nullptr,
-                                     .wide_tile = nullptr};
+                                     .widen_b = widen_panel<i8_product<false>>,
+                                     .wide_tile = k_tiles<i8_product<true>>};
 
 bool is_float(uint32_t type) {
   return type == GK_F32 || type == GK_F16 || type == GK_BF16;

@@ -6,13 +6,14 @@
 //       for each k block, for each B panel, for each row panel: tile += A panel * B panel;  after the last k block the
 //       tile leaves through the epilogue.
 //
-// Per task the A block (k_block_steps units deep) lives in L2, the tiles beside it; B panels pass through once per
-// block of rows. Other depths (256 to 1024 steps) and shapes of a block moved f32 x f16 256x2048x7168 by less than 2 %
-// once the next blocks were prefetched. k is split at fixed places and never among threads: the result does not depend
-// on how many there are.
+// Per task the A block lives in L2, the tiles beside it, the block of a B panel in L1; B panels pass through once per
+// block of rows. Sizes are the kernel's (gemm_kernel.hpp). For AVX-512 depths of 256 to 1024 steps moved f32 x f16
+// 256x2048x7168 by less than 2 % once the next blocks were prefetched. k is split at fixed places and never among
+// threads: the result does not depend on how many there are.
 #include "gemm_blocked.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <iterator>
 #include <vector>
@@ -26,12 +27,10 @@ extern const op_spec gemm_op;
 namespace gonka::cpu {
 namespace {
 
-constexpr int64_t k_block_steps = 512;
-constexpr int64_t k_block_panels = 12;  // row panels of a task: two such A blocks, 2 x 344 kB, share L2
-constexpr int64_t k_widen_panels = 3;   // from so many row panels on, f16 and bf16 panels are widened beforehand
+constexpr int64_t k_ahead_tiles = 8;   // tiles under which the next B panel is fetched: spread, it waits for nobody
+constexpr int64_t k_widen_panels = 3;  // from so many row panels on, f16 and bf16 panels are widened beforehand
 constexpr uint64_t k_packed_b_bytes = 32 << 20;  // of a plain B that is packed in one go
-constexpr int64_t k_task_b_panels = 4;
-constexpr int64_t k_packed_a_bytes = 16 << 20;  // a chunk of A; stays in L3
+constexpr int64_t k_packed_a_bytes = 16 << 20;   // a chunk of A; stays in L3
 // How far before its use a streamed B panel is asked for.
 constexpr uint64_t k_stream_bytes = 4096;
 constexpr double k_serial_flops = 4e6;  // below, waking another thread costs more than it brings
@@ -47,14 +46,14 @@ struct plan {
   uint64_t a_panel_units, tile_bytes;
   uint64_t packed_panel_bytes, block_bytes;  // of a whole B panel, of one k block of it
 
-  int64_t rows = 0, first_row = 0;  // of the chunk
-  int64_t row_panels = 0;
+  int64_t rows = 0, first_row = 0;                       // of the chunk
+  int64_t row_panels = 0, base_rows = 0, more_rows = 0;  // the first more_rows panels have base_rows + 1
   uint32_t *packed_a = nullptr;
   int32_t *row_sums = nullptr;
 
   // Row panels differ by at most one row: a last panel of one row would cost as much as a full one per step.
-  int64_t panel_row(int64_t panel) const { return panel * rows / row_panels; }
-  int panel_rows(int64_t panel) const { return int(panel_row(panel + 1) - panel_row(panel)); }
+  int64_t panel_row(int64_t panel) const { return panel * base_rows + std::min(panel, more_rows); }
+  int panel_rows(int64_t panel) const { return int(base_rows + (panel < more_rows)); }
 };
 
 void pack_a_panel(const plan &w, int64_t panel) {
@@ -126,7 +125,7 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
     return w.b + k_packed_header + uint64_t(b_panel) * w.packed_panel_bytes + uint64_t(step) * step_bytes;
   };
   const auto run_panel = [&](int64_t b_panel, int64_t step) {
-    const int64_t count = std::min(k_block_steps, w.steps - step);
+    const int64_t count = std::min(w.kernel.block_steps, w.steps - step);
     const bool last_step = step + count == w.steps, last_panel = b_panel + 1 == b_end;
     const std::byte *panel = on_the_fly, *next_panel = on_the_fly;
     if (w.p.b_packed != 0) {
@@ -139,7 +138,8 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
     }
     const std::byte *stream = panel + k_stream_bytes;
     const int64_t next_step = last_step ? 0 : step + count;
-    const auto b_tiles = int64_t(step_bytes / 64);  // tiles it takes to fetch a panel
+    const auto spread = int64_t(std::bit_floor(uint64_t(std::min(k_ahead_tiles, (row_count + 1) / 2))));
+    const int64_t ahead_step = int64_t(step_bytes) / spread;
     if (widen) {
       w.kernel.widen_b(panel, count, wide);
       panel = wide;
@@ -150,26 +150,30 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
       // While the first tiles of a B panel are at work, the next panel is fetched; under the last panel of a block (and
       // for its first tiles the one before), the A block that comes next.
       const std::byte *ahead = panel;
+      int64_t per_step = 0;
+      const auto a_ahead = [&](int64_t other) {
+        ahead = reinterpret_cast<const std::byte *>(a_block(other, next_step));
+        per_step = 4 * w.panel_rows(other);
+      };
       if (row_count == 1)
-        ahead = stream;
-      else if (row < b_tiles)
-        ahead = next_panel + uint64_t(row * count) * 64;
+        ahead = stream, per_step = int64_t(step_bytes);
+      else if (row < spread)
+        ahead = next_panel + row * count * ahead_step, per_step = ahead_step;
       else if (last_panel)
-        ahead = reinterpret_cast<const std::byte *>(a_block(row_panel, next_step));
-      else if (b_panel + 2 == b_end && row < 2 * b_tiles)
-        ahead = reinterpret_cast<const std::byte *>(a_block(row_panel - b_tiles, next_step));
+        a_ahead(row_panel);
+      else if (b_panel + 2 == b_end && row < 2 * spread)
+        a_ahead(row_panel - spread);
       if (last_step) prefetch_outputs(w, row_panel, b_panel);
-      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead,
-                                           row_count == 1 ? int64_t(step_bytes) : 64);
+      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead, per_step);
       if (last_step) finish_tile(w, row_panel, b_panel, tile);
     }
   };
   if (row_count == 1) {
     // Nothing of A to keep for the next B panel: each streams through from end to end.
     for (int64_t b_panel = b_begin; b_panel < b_end; ++b_panel)
-      for (int64_t step = 0; step < w.steps; step += k_block_steps) run_panel(b_panel, step);
+      for (int64_t step = 0; step < w.steps; step += w.kernel.block_steps) run_panel(b_panel, step);
   } else {
-    for (int64_t step = 0; step < w.steps; step += k_block_steps)
+    for (int64_t step = 0; step < w.steps; step += w.kernel.block_steps)
       for (int64_t b_panel = b_begin; b_panel < b_end; ++b_panel) run_panel(b_panel, step);
   }
 }
@@ -181,7 +185,7 @@ void run_empty(plan &w) {
   w.row_sums = reinterpret_cast<int32_t *>(zeros.data() + w.tile_bytes);
   w.row_panels = 1;
   for (; w.first_row < w.p.m; w.first_row += w.rows) {
-    w.rows = std::min<int64_t>(w.kernel.max_rows, w.p.m - w.first_row);
+    w.rows = w.base_rows = std::min<int64_t>(w.kernel.max_rows, w.p.m - w.first_row);
     for (int64_t b_panel = 0; b_panel < w.b_panels; ++b_panel) finish_tile(w, 0, b_panel, zeros.data());
   }
 }
@@ -217,7 +221,7 @@ static void run_packing(const gemm_kernel &kernel, const gk_gemm &p, operand_poi
 
 void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers pointers, context &ctx) {
   if (p.m == 0 || p.n == 0) return;
-  if (p.b_packed == 0 && p.k != 0 && p.m > k_block_panels * kernel.max_rows)
+  if (p.b_packed == 0 && p.k != 0 && p.m > kernel.block_panels * kernel.max_rows)
     return run_packing(kernel, p, pointers, ctx);
   const auto address = [&](gemm_operand which) { return static_cast<std::byte *>(pointers[which]); };
   const bool pair = p.epilogue == GK_EPILOGUE_SWIGLU;
@@ -236,7 +240,7 @@ void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers p
          .a_panel_units = uint64_t(steps * max_rows + 16 + 15) / 16 * 16,
          .tile_bytes = uint64_t(max_rows * kernel.columns) * 4,
          .packed_panel_bytes = panel_bytes(kernel, p.k),
-         .block_bytes = uint64_t(std::min(k_block_steps, steps) * kernel.columns * kernel.b_unit)};
+         .block_bytes = uint64_t(std::min(kernel.block_steps, steps) * kernel.columns * kernel.b_unit)};
   if (p.k == 0) return run_empty(w);
 
   const uint32_t threads = gemm_op.count(&p).operations < k_serial_flops ? 1 : ctx.pool.size();
@@ -249,17 +253,17 @@ void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers p
 
   const int64_t all_panels = (p.m + max_rows - 1) / max_rows;
   const int64_t chunk_panels =
-      std::clamp<int64_t>(k_packed_a_bytes / int64_t(w.a_panel_units * 4), k_block_panels, 1 << 16);
+      std::clamp<int64_t>(k_packed_a_bytes / int64_t(w.a_panel_units * 4), kernel.block_panels, 1 << 16);
   const int64_t chunks = (all_panels + chunk_panels - 1) / chunk_panels;
   const int64_t most_panels = (all_panels + chunks - 1) / chunks;
   const workspace a_memory(uint64_t(most_panels) * (w.a_panel_units + uint64_t(max_rows)) * 4);
   w.packed_a = reinterpret_cast<uint32_t *>(a_memory.data());
   w.row_sums = reinterpret_cast<int32_t *>(w.packed_a + uint64_t(most_panels) * w.a_panel_units);
 
-  const int64_t row_blocks = (most_panels + k_block_panels - 1) / k_block_panels;
+  const int64_t row_blocks = (most_panels + kernel.block_panels - 1) / kernel.block_panels;
   const int64_t block_panels = (most_panels + row_blocks - 1) / row_blocks;
   const int64_t task_b_panels =
-      std::clamp<int64_t>(w.b_panels * row_blocks / (int64_t(threads) * 8), 1, k_task_b_panels);
+      std::clamp<int64_t>(w.b_panels * row_blocks / (int64_t(threads) * 8), 1, kernel.task_b_panels);
   const uint64_t scratch_bytes = uint64_t(block_panels * task_b_panels) * w.tile_bytes + 3 * w.block_bytes + 64;
   const uint64_t scratch_stride = (scratch_bytes + 4095) / 4096 * 4096;
   const workspace scratch(scratch_stride * threads);
@@ -268,6 +272,7 @@ void run_blocked(const gemm_kernel &kernel, const gk_gemm &p, operand_pointers p
     w.first_row = chunk * p.m / chunks;
     w.rows = (chunk + 1) * p.m / chunks - w.first_row;
     w.row_panels = (w.rows + max_rows - 1) / max_rows;
+    w.base_rows = w.rows / w.row_panels, w.more_rows = w.rows % w.row_panels;
     parallel(w.row_panels, [&](uint32_t panel, uint32_t) { pack_a_panel(w, panel); });
     const int64_t column_tasks = (w.b_panels + task_b_panels - 1) / task_b_panels;
     const int64_t row_tasks = (w.row_panels + block_panels - 1) / block_panels;

@@ -38,6 +38,9 @@ struct gemm_kernel {
   int max_rows, columns;
   int group;
   int b_unit;
+  // A task is block_panels row panels by task_b_panels B panels, block_steps of k at a time: that much of a B panel
+  // stays in L1 and of A in half of L2.
+  int64_t block_steps, block_panels, task_b_panels;
   bool needs_row_sums;       // the i8 kernels that treat B as unsigned (B + 128)
   const gemm_tile_fn *tile;  // tile[rows - 1]
   // rows of A, k elements from each, to ceil(k / group) steps. May write 64 bytes past the panel. row_sums (i8): sum of

@@ -128,7 +128,7 @@ void copy_past_cache(void *to, const void *from, uint64_t n) {
 peaks measure_peaks(thread_pool &pool, const features &cpu, int repetitions) {
   peak_loop f32 = peak_f32_generic, i8 = nullptr, bf16 = nullptr, sha = nullptr;
 #if defined(__x86_64__)
-  if (cpu.avx2) f32 = peak_f32_avx2;
+  if (cpu.avx2) f32 = peak_f32_avx2, i8 = peak_i8_avx2;
   if (cpu.avx512) f32 = peak_f32_avx512;
   if (cpu.avx512vnni) i8 = peak_i8_avx512vnni;
   if (cpu.avx512bf16) bf16 = peak_bf16_avx512bf16;

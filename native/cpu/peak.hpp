@@ -10,9 +10,10 @@ namespace gonka::cpu {
 
 // All workers of the pool together, median of a few short repetitions; 0 where the CPU has no such instructions.
 struct peaks {
-  double f32_gflops = 0;     // fused multiply-add counted as 2
-  double bf16_gflops = 0;    // dot product of pairs into F32
-  double i8_gops = 0;        // dot product of quads into I32, multiply and add counted as 2
+  double f32_gflops = 0;   // fused multiply-add counted as 2
+  double bf16_gflops = 0;  // dot product of pairs into F32
+  double i8_gops =
+      0;  // exact dot product into I32: of quads with VNNI, of pairs of i16 with AVX2; multiply and add = 2
   double copy_gb_per_s = 0;  // non-temporal copy beyond the caches, read plus written, 10^9 bytes
   double sha_mblocks = 0;    // SHA-256 blocks by the SHA instructions, four at a time, 10^6 per second
   double clock_ghz = 0;      // of the calling thread's processor while it works; 0 where no loop is known to tell
@@ -27,6 +28,7 @@ using peak_loop = double (*)(uint64_t rounds, float *sink);
 double peak_f32_generic(uint64_t rounds, float *sink);
 double peak_f32_avx2(uint64_t rounds, float *sink);
 double peak_f32_avx512(uint64_t rounds, float *sink);
+double peak_i8_avx2(uint64_t rounds, float *sink);
 double peak_i8_avx512vnni(uint64_t rounds, float *sink);
 double peak_bf16_avx512bf16(uint64_t rounds, float *sink);
 double peak_sha256(uint64_t rounds, float *sink);  // counts blocks
