@@ -74,7 +74,9 @@ export function figureMarkdown(report: BenchReport): string {
 /** What the figures were measured on and under: sentences. */
 export function conditions(report: BenchReport): string[] {
   const { method, devices, calibrations, figures } = report
-  const out = devices.map(({ id, name, threads }) => `${id} ${name}${threads > 0 ? `, ${threads} threads` : ''}`)
+  const out = devices.map(
+    ({ id, name, threads }) => `${id} ${name}${threads > 0 ? `, ${threads} thread${threads === 1 ? '' : 's'}` : ''}`,
+  )
   out.push(
     `${report.created.slice(0, 16).replace('T', ' ')} UTC, ${report.tool}; median with its ${percentText(method.confidence, 0)} interval, ` +
       `spread = interquartile range, ${method.cold ? 'cold' : 'warm'} caches` +

@@ -15,7 +15,12 @@ export interface Browser {
   open(url: string, width: number, height: number): Promise<void>
   /** The value of an expression in the page. */
   evaluate<T>(expression: string): Promise<T>
-  screenshot(): Promise<Uint8Array>
+  /** What is in the window as PNG, or the whole page. */
+  screenshot(whole?: boolean): Promise<Uint8Array>
+  /** Shows the page as on paper, or as in a dark room. */
+  emulate(media: 'screen' | 'print', scheme: 'light' | 'dark'): Promise<void>
+  /** The page printed on A4. */
+  pdf(): Promise<Uint8Array>
   close(): Promise<void>
 }
 
@@ -114,8 +119,16 @@ export async function startBrowser(program: string): Promise<Browser> {
       const { result } = await send('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true })
       return (result as { value: T }).value
     },
-    async screenshot() {
-      const { data } = await send('Page.captureScreenshot', { format: 'png' })
+    async screenshot(whole = false) {
+      const { data } = await send('Page.captureScreenshot', { format: 'png', captureBeyondViewport: whole })
+      return Uint8Array.from(Buffer.from(data as string, 'base64'))
+    },
+    async emulate(media, scheme) {
+      const features = [{ name: 'prefers-color-scheme', value: scheme }]
+      await send('Emulation.setEmulatedMedia', { media, features })
+    },
+    async pdf() {
+      const { data } = await send('Page.printToPDF', { paperWidth: 8.27, paperHeight: 11.69 })
       return Uint8Array.from(Buffer.from(data as string, 'base64'))
     },
     async close() {

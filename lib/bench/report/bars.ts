@@ -5,9 +5,12 @@ import { drawing, element, escapeText, label } from './svg.ts'
 
 const width = 360
 const rowHeight = 30
+const scaleHeight = 16
 const titleHeight = 22
 const barLeft = 4
 const barRight = width - 4
+const barTop = 17
+const barHeight = 7
 
 /** One drawing per suite, in the order of the figures. */
 export function barsBySuite(figures: readonly ResultFigure[]): { readonly suite: string; readonly svg: string }[] {
@@ -15,7 +18,9 @@ export function barsBySuite(figures: readonly ResultFigure[]): { readonly suite:
   return suites.flatMap((suite) => {
     const rows = figures.filter((figure) => figure.suite === suite && figure.skipped === null)
     if (rows.length === 0) return []
-    return [{ suite, svg: drawing(width, rows.length * rowHeight + 6, `Cases of ${suite}`, rows.map(bar).join('')) }]
+    const end = rows.length * rowHeight
+    const content = rows.map(bar).join('') + scale(rows, end)
+    return [{ suite, svg: drawing(width, end + scaleHeight, `Cases of ${suite}`, content) }]
   })
 }
 
@@ -32,15 +37,34 @@ export function barsPicture(figures: readonly ResultFigure[], heading: string, n
     }
     y += 6
   }
+  parts.push(scale(ran, y - 6))
+  y += scaleHeight
   for (const note of notes) {
-    parts.push(label(barLeft, y + 10, note, 'start', 'small'))
-    y += 12
+    parts.push(label(barLeft, y + 6, note, 'start', 'small'))
+    y += 11
   }
-  return drawing(width, y + 6, heading, `${element('style', {}, pictureStyle)}${background(y + 6)}${parts.join('')}`)
+  return drawing(width, y + 4, heading, `${element('style', {}, pictureStyle)}${background(y + 4)}${parts.join('')}`)
 }
 
 function background(height: number): string {
   return element('rect', { x: 0, y: 0, width, height, class: 'paper' })
+}
+
+const atFraction = (fraction: number): number => barLeft + Math.min(1, Math.max(0, fraction)) * (barRight - barLeft)
+
+/** What the lengths mean, below the last bar; nothing where no case has a ceiling. */
+function scale(rows: readonly ResultFigure[], y: number): string {
+  if (rows.every(({ ceiling }) => ceiling === null)) return ''
+  const ticks = [0, 0.5, 1].map((at) => {
+    const x = atFraction(at)
+    return element('line', { x1: x, x2: x, y1: y - 3, y2: y, class: 'scale' })
+  })
+  return [
+    ...ticks,
+    label(barLeft, y + 9, '0', 'start', 'tick'),
+    label(atFraction(0.5), y + 9, '50%', 'middle', 'tick'),
+    label(barRight, y + 9, '100% of the ceiling', 'end', 'tick'),
+  ].join('')
 }
 
 /** The name above, the bar below it with its figure at the end. */
@@ -48,33 +72,46 @@ function bar(figure: ResultFigure, row: number): string {
   const top = row * rowHeight
   const { name, rate, unit, ceiling, median_ns: middle, interval_ns: interval } = figure
   const share = ceiling === null ? null : ceiling.fraction
-  const scale = (fraction: number): number => Math.min(1, Math.max(0, fraction)) * (barRight - barLeft)
-  const figureText = `${rateText(rate ?? 0, unit)}${share === null ? '' : `  ${percentText(share)} of ${ceiling?.bound === 'memory' ? 'copy' : 'peak'}`}`
+  const bound = ceiling?.bound === 'memory' ? 'copy' : 'peak'
+  const ofCeiling = share === null ? 'no ceiling' : `${percentText(share, 0)} of ${bound}`
+  const text = `${rateText(rate ?? 0, unit)} · ${ofCeiling}`
   const parts = [
-    label(barLeft, top + 12, shorten(name), 'start', 'name'),
-    label(barRight, top + 12, figureText, 'end', 'value'),
-    element('rect', { x: barLeft, y: top + 17, width: barRight - barLeft, height: 7, class: 'track' }),
+    label(barLeft, top + 12, shorten(name, text), 'start', 'name'),
+    label(barRight, top + 12, text, 'end', 'value'),
   ]
   if (share !== null) {
+    const y = top + barTop
+    const length = (from: number, to: number) => ({ x: from, y, width: to - from, height: barHeight })
+    parts.push(element('rect', { ...length(barLeft, barRight), class: 'track' }))
     const kind = ceiling?.bound === 'memory' ? 'bar memory' : 'bar'
-    parts.push(element('rect', { x: barLeft, y: top + 17, width: scale(share), height: 7, class: kind }))
+    parts.push(element('rect', { ...length(barLeft, atFraction(share)), class: kind }))
     if (middle !== null && interval.low !== null && interval.high !== null && interval.high > 0) {
       // A shorter time is a higher share.
-      const [from, to] = [scale((share * middle) / interval.high), scale((share * middle) / interval.low)]
-      parts.push(
-        element('line', { x1: barLeft + from, x2: barLeft + to, y1: top + 20.5, y2: top + 20.5, class: 'whisker' }),
-      )
+      const [x1, x2] = [atFraction((share * middle) / interval.high), atFraction((share * middle) / interval.low)]
+      parts.push(element('line', { x1, x2, y1: y + barHeight / 2, y2: y + barHeight / 2, class: 'whisker' }))
+    }
+    // Caches can be faster than a copy: the bar goes on beyond its end.
+    if (share > 1) {
+      const tip = `${barRight - 7},${y} ${barRight},${y + barHeight / 2} ${barRight - 7},${y + barHeight} ${barRight},${y + barHeight} ${barRight},${y}`
+      parts.push(element('polygon', { points: tip, class: 'beyond' }))
     }
   }
   return element('g', {}, `<title>${escapeText(name)}</title>${parts.join('')}`)
 }
 
-/** What fits beside the figure on a phone. */
-function shorten(name: string): string {
-  return name.length <= 34 ? name : `${name.slice(0, 33)}…`
+/** Width of a letter of a name and of a figure on average, in a wide font: what the drawings can be shown with is unknown. */
+const nameLetter = 6.1
+const figureLetter = 5
+
+/** What fits beside the figure: the ends of a name, which tell it from its neighbours. */
+function shorten(name: string, beside: string): string {
+  const letters = Math.floor((barRight - barLeft - figureLetter * (beside.length + 1)) / nameLetter)
+  if (name.length <= letters) return name
+  const tail = Math.floor(letters * 0.4)
+  return `${name.slice(0, letters - tail - 1)}…${name.slice(-tail)}`
 }
 
 const pictureStyle =
-  'text{font-family:system-ui,sans-serif;fill:#1d2733}.paper{fill:#fff}.heading{font-size:12px;font-weight:600}' +
-  '.name,.value{font-size:9px}.value{fill:#4b5a6b}.small{font-size:7px;fill:#4b5a6b}.track{fill:#e8ecf1}.bar{fill:#2563a8}' +
-  '.memory{fill:#b0641c}.whisker{stroke:#0b1a2b;stroke-width:1.5}'
+  'text{font-family:system-ui,sans-serif;fill:#1d2733}.paper,.beyond{fill:#fff}.heading{font-size:12px;font-weight:600}' +
+  '.name,.value{font-size:9px}.value{fill:#4b5a6b}.small,.tick{font-size:7px;fill:#4b5a6b}.track{fill:#e8ecf1}' +
+  '.bar{fill:#2563a8}.memory{fill:#b0641c}.whisker{stroke:#0b1a2b;stroke-width:1.5}.scale{stroke:#4b5a6b;stroke-width:.7}'

@@ -20,19 +20,19 @@ export function reportPage(results: readonly ResultFile[]): string {
       : [
           section(
             'Roofline',
-            `${figureBlock(roofline)}<p class="hint">Lines: what register-only loops and a copy reached in the same run. Points: cases, over the operations they do for each byte they must move.</p>`,
+            `<div class="beside">${figureBlock(roofline)}<p class="hint">Lines: what register-only loops and a copy of memory reached in the same run (medians). Points: cases, over the operations they do for each byte they must move; those above the slope have their operands in the caches.</p></div>`,
           ),
         ]),
     section(
       'Cases',
-      `<p class="hint">Share of the ceiling measured beside each case; blue: of the arithmetic, brown: of a copy. The dark line is the interval of the median.</p>${bars.map(({ suite, svg }) => `<h3>${escapeText(suite)}</h3>${figureBlock(svg)}`).join('')}`,
+      `<p class="hint">Share of the ceiling measured beside each case; blue: of the arithmetic, brown: of a copy of memory. The thin line is the interval of the median. An arrow: faster than the copy, from the caches.</p><div class="columns">${bars.map(({ suite, svg }) => `<div class="block"><h3>${escapeText(suite)}</h3>${figureBlock(svg)}</div>`).join('')}</div>`,
     ),
     ...(history.length === 0
       ? []
       : [
           section(
             'History',
-            `<p class="hint">Time of a call, oldest result first; the line is the first.</p>${history.map(({ svg }) => figureBlock(svg)).join('')}`,
+            `<p class="hint">Time of a call over the date of the result, relative to the first: higher is slower.</p><div class="columns">${history.map(({ svg }) => figureBlock(svg)).join('')}</div>`,
           ),
         ]),
     section('Figures', figureTable(newest.figures)),
@@ -49,9 +49,10 @@ export function reportPage(results: readonly ResultFile[]): string {
 export function reportPicture(results: readonly ResultFile[]): string {
   const newest = newestOf(results)
   const device = newest.devices[0]
-  const threads = device && device.threads > 0 ? `, ${device.threads} thread${device.threads === 1 ? '' : 's'}` : ''
+  const threads = device && device.threads > 0 ? `, ${threadsText(device.threads)}` : ''
   const notes = [
-    'share of the ceiling measured beside each case: blue the arithmetic, brown a copy; dark line: interval of the median',
+    'share of the ceiling measured beside each case: blue: of the arithmetic, brown: of a copy of memory;',
+    'thin line: interval of the median; arrow: faster than the copy, from the caches',
     newest.tool,
   ]
   return `${barsPicture(newest.figures, `${device?.name ?? 'device'}${threads}, ${newest.created.slice(0, 10)}`, notes)}\n`
@@ -75,23 +76,28 @@ function list(lines: readonly string[]): string {
 
 function conditionsOf({ machine, devices, created, method, load, calibrations, cpus, figures }: ResultFile): string[] {
   const out = devices.map(({ id, name, arch, driver, threads }) =>
-    [`${id}: ${name}`, arch, driver, threads > 0 ? `${threads} threads` : ''].filter((part) => part !== '').join(', '),
+    [`${id}: ${name}`, arch, driver, threads > 0 ? threadsText(threads) : ''].filter((part) => part !== '').join(', '),
   )
   out.push(`${machine.logical_cpus} logical processors, ${machine.memory_gib} GiB, Linux ${machine.kernel}`)
   out.push(
     `${created.slice(0, 16).replace('T', ' ')} UTC; at most ${method.seconds} s a case, intervals at ${percentText(method.confidence, 0)}, ` +
       `${method.cold ? 'cold' : 'warm'} caches${cpus.length > 0 ? `, on processors ${cpus.join(', ')}` : ''}`,
   )
-  const range = (of: (one: ResultFile['calibrations'][number]) => number, unit: string): string => {
+  const range = (what: string, of: (one: ResultFile['calibrations'][number]) => number, unit: string): string[] => {
     const values = calibrations.map(of)
-    return `${Math.min(...values).toPrecision(3)} to ${Math.max(...values).toPrecision(3)} ${unit}`
+    if (values.every((value) => value === 0)) return []
+    return [`${what} ${Math.min(...values).toPrecision(3)} to ${Math.max(...values).toPrecision(3)} ${unit}`]
   }
-  if (calibrations.length > 0)
-    out.push(
-      `Calibration, ${calibrations.length} times: f32 ${range((one) => one.f32_gflops, 'Gflop/s')}, ` +
-        `bf16 ${range((one) => one.bf16_gflops, 'Gflop/s')}, i8 ${range((one) => one.i8_gops, 'Gop/s')}, ` +
-        `copy ${range((one) => one.copy_gb_per_s, 'GB/s')}, clock ${range((one) => one.clock_ghz, 'GHz')}`,
-    )
+  if (calibrations.length > 0) {
+    const ranges = [
+      ...range('f32', (one) => one.f32_gflops, 'Gflop/s'),
+      ...range('bf16', (one) => one.bf16_gflops, 'Gflop/s'),
+      ...range('i8', (one) => one.i8_gops, 'Gop/s'),
+      ...range('copy', (one) => one.copy_gb_per_s, 'GB/s'),
+      ...range('clock', (one) => one.clock_ghz, 'GHz'),
+    ]
+    out.push(`Calibration, ${calibrations.length} times: ${ranges.join(', ')}`)
+  }
   const share = (cpu: number | null): string => (cpu === null ? 'an unknown share' : percentText(cpu, 0))
   out.push(
     `Other processes used ${share(load.other_cpus)} of a processor, the hypervisor withheld ${share(load.stolen_cpus)}`,
@@ -120,12 +126,17 @@ function figureTable(figures: readonly ResultFigure[]): string {
       figure.implementation ?? '',
     ]
   })
+  const used = header.flatMap((_, i) => (rows.some((row) => row[i] !== '') ? [i] : []))
   const cells = (row: readonly string[]): string =>
-    row.map((cell, i) => `<td data-name="${escapeText(header[i] ?? '')}">${escapeText(cell)}</td>`).join('')
+    used.map((i) => `<td data-name="${escapeText(header[i] ?? '')}">${escapeText(row[i] ?? '')}</td>`).join('')
   return (
-    `<table><thead><tr>${header.map((name) => `<th>${escapeText(name)}</th>`).join('')}</tr></thead>` +
+    `<table><thead><tr>${used.map((i) => `<th>${escapeText(header[i] ?? '')}</th>`).join('')}</tr></thead>` +
     `<tbody>${rows.map((row) => `<tr>${cells(row)}</tr>`).join('')}</tbody></table>`
   )
+}
+
+function threadsText(threads: number): string {
+  return threads === 1 ? '1 thread' : `${threads} threads`
 }
 
 const pageStyle = `
@@ -133,22 +144,27 @@ const pageStyle = `
 @media (prefers-color-scheme:dark){:root{--ink:#e6ebf1;--soft:#9fb0c3;--paper:#12181f;--track:#26313d;--bar:#5b9bd9;--copy:#d98f4a;--dark:#fff}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.45 system-ui,sans-serif}
-main{max-width:1000px;margin:0 auto;padding:16px}
+main{max-width:1120px;margin:0 auto;padding:16px}
 h1{font-size:1.4rem;line-height:1.2}h2{font-size:1.15rem;margin:1.6em 0 .4em}h3{font-size:1rem;margin:1em 0 .2em}
 ul{padding-left:1.1em;margin:.4em 0}li{overflow-wrap:anywhere}
-.hint,footer{color:var(--soft);font-size:.85rem}
+.hint,footer{color:var(--soft);font-size:.85rem}footer{margin-top:1em}
 figure{margin:0 0 8px;max-width:620px}
+.beside{display:flex;flex-wrap:wrap;align-items:center;gap:8px 40px}.beside figure{flex:2 1 340px}.beside p{flex:1 1 240px;margin:0}
+.columns{columns:2 340px;column-gap:40px}.columns figure,.block{break-inside:avoid}.block h3{margin:0 0 .2em}.block{padding-bottom:14px}
 svg{display:block;width:100%;height:auto}
 text{fill:var(--ink);font-family:system-ui,sans-serif}
-.name,.value{font-size:10px}.value{fill:var(--soft)}.tick{font-size:8px;fill:var(--soft)}.axis,.note{font-size:9px;fill:var(--soft)}
-.grid{stroke:var(--track);stroke-width:1}.ceiling{stroke:var(--dark);stroke-width:1.5}.mark{fill:var(--bar)}
-.track{fill:var(--track)}.bar{fill:var(--bar)}.memory{fill:var(--copy)}.whisker{stroke:var(--dark);stroke-width:1.5}
+.name,.value{font-size:10px}.value{fill:var(--soft)}.tick{font-size:8.5px;fill:var(--soft)}.axis,.note{font-size:9px;fill:var(--soft)}
+.note{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
+.grid{stroke:var(--track);stroke-width:1}.first{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 3}.ceiling{stroke:var(--dark);stroke-width:1.5}
+.mark{fill:var(--bar)}.kind1{fill:#d55e00}.kind2{fill:#009e73}.kind3{fill:#cc79a7}.kind4{fill:#e69f00}.kind5{fill:#56b4e9}
+.track{fill:var(--track)}.bar{fill:var(--bar)}.memory{fill:var(--copy)}.whisker{stroke:var(--dark);stroke-width:1.5}.beyond{fill:var(--paper)}.scale{stroke:var(--soft);stroke-width:.7}
 .path{fill:none;stroke:var(--bar);stroke-width:1.5}
-table{border-collapse:collapse;width:100%;font-size:.85rem}
+table{border-collapse:collapse;width:100%;font-size:.82rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:4px 8px;border-bottom:1px solid var(--track);vertical-align:top}
+@media (min-width:701px){th,td{text-align:right;white-space:nowrap}th:first-child,td:first-child,th:last-child,td:last-child{text-align:left;white-space:normal}}
 @media (max-width:700px){thead{display:none}tr{display:block;padding:8px 0;border-bottom:1px solid var(--soft)}
 td{display:flex;justify-content:space-between;gap:12px;border:0;padding:2px 0;text-align:right}td:empty{display:none}
 td::before{content:attr(data-name);color:var(--soft);text-align:left}td:first-child{font-weight:600;text-align:left}td:first-child::before{content:none}}
-@media print{:root{color-scheme:light;--ink:#000;--soft:#333;--paper:#fff;--track:#ddd}body{font-size:11px}main{max-width:none;padding:0}
-figure,tr,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}.bar,.memory,.track,.mark{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+@media print{:root{color-scheme:light;--ink:#000;--soft:#333;--paper:#fff;--track:#ddd;--bar:#2563a8;--copy:#b0641c;--dark:#000}body{font-size:11px}main{max-width:none;padding:0}
+figure,tr,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}svg *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 `
