@@ -8,7 +8,8 @@
 
 namespace gonka::cpu {
 
-// All workers of the pool together, median of a few short repetitions; 0 where the CPU has no such instructions.
+// All workers of the pool together, median of a few short repetitions that no other program interrupted; 0 where the
+// CPU has no such instructions.
 struct peaks {
   double f32_gflops = 0;   // fused multiply-add counted as 2
   double bf16_gflops = 0;  // dot product of pairs into F32
@@ -19,7 +20,7 @@ struct peaks {
   double clock_ghz = 0;      // of the calling thread's processor while it works; 0 where no loop is known to tell
 };
 
-// repetitions: of each loop, about 4 ms each.
+// repetitions: of each loop, 1 to 2 ms each.
 peaks measure_peaks(thread_pool &pool, const features &cpu, int repetitions = 7);
 
 // One loop: `rounds` times a fixed number of independent operations; returns operations done (multiply and add = 2).
