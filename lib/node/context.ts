@@ -4,6 +4,7 @@ import type { Authorisation } from './authorisation.ts'
 import type { GpuReader } from './gpu.ts'
 import type { Log } from './log.ts'
 import type { NodeMetrics } from './metrics.ts'
+import type { ModelDownloads } from './model-download.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { Store } from './outbox/store.ts'
 import type { PocV1 } from './poc-v1.ts'
@@ -22,6 +23,7 @@ export interface NodeContext {
   readonly upstreams: Upstreams | undefined
   readonly gpu: GpuReader
   readonly modelCache: string
+  readonly downloads: ModelDownloads
   readonly log: Log
   readonly authorisation: Authorisation
   /** Package version. */

@@ -2,9 +2,9 @@
 // <cache>/models--org--name/{blobs,refs,snapshots/<commit>/files}; a blob being written ends in .incomplete.
 
 import type { Dirent } from 'node:fs'
-import { readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
+import { readdir, readFile, readlink, rm, stat, statfs } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 export interface ModelName {
   readonly hf_repo: string
@@ -22,7 +22,7 @@ export function modelCachePath(env: Readonly<Record<string, string | undefined>>
 export const repoPattern = /^(?!.*\.\.)[A-Za-z0-9][\w.-]{0,95}(\/[A-Za-z0-9][\w.-]{0,95})?$/
 export const commitPattern = /^[A-Za-z0-9][\w.-]{0,63}$/
 
-const folderOf = (repo: string) => `models--${repo.replaceAll('/', '--')}`
+export const folderOf = (repo: string) => `models--${repo.replaceAll('/', '--')}`
 
 async function names(path: string): Promise<Dirent[]> {
   return readdir(path, { withFileTypes: true }).catch(() => [])
@@ -72,13 +72,35 @@ export async function listModels(cache: string): Promise<{ model: ModelName; sta
   return out
 }
 
-/** Removes a model from the cache; false if it was not there. */
+/** Removes a model from the cache: one revision with the blobs that no other has, or all of it where no commit is named.
+ *  False if it was not there. */
 export async function deleteModel(cache: string, model: ModelName): Promise<boolean> {
   if (!repoPattern.test(model.hf_repo)) return false
   const folder = join(cache, folderOf(model.hf_repo))
-  if ((await stat(folder).catch(() => undefined)) === undefined) return false
-  await rm(folder, { recursive: true, force: true })
+  const snapshots = (await names(join(folder, 'snapshots'))).map((entry) => entry.name)
+  const { hf_commit: commit } = model
+  if (commit === null || (snapshots.length === 1 && snapshots[0] === commit)) {
+    if ((await stat(folder).catch(() => undefined)) === undefined) return false
+    await rm(folder, { recursive: true, force: true })
+    return true
+  }
+  if (!snapshots.includes(commit)) return false
+  await rm(join(folder, 'snapshots', commit), { recursive: true, force: true })
+  const used = await linkedBlobs(join(folder, 'snapshots'))
+  for (const { name } of await names(join(folder, 'blobs'))) {
+    if (!used.has(name)) await rm(join(folder, 'blobs', name), { force: true })
+  }
   return true
+}
+
+/** Names of the blobs that links below a folder lead to. */
+async function linkedBlobs(folder: string, found = new Set<string>()): Promise<Set<string>> {
+  for (const entry of await names(folder)) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) await linkedBlobs(path, found)
+    else if (entry.isSymbolicLink()) found.add(basename(await readlink(path)))
+  }
+  return found
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -18,6 +18,7 @@ import { isLoopback, openListeners } from './listeners.ts'
 import type { Log } from './log.ts'
 import { createMetrics, dropLabel, type NodeMetrics } from './metrics.ts'
 import { modelCachePath } from './model-cache.ts'
+import { createModelDownloads } from './model-download.ts'
 import { type Outbox, openOutbox } from './outbox/outbox.ts'
 import { type Database, levelDatabase, openStore, type Store } from './outbox/store.ts'
 import { createOverview } from './overview.ts'
@@ -130,10 +131,13 @@ async function open(
   const host = settings['listen.host']
   const token = settings['listen.token']
   const authorisation = createAuthorisation(token === '' ? undefined : token, isLoopback(host))
+  const modelCache = settings['data.model_cache'] || modelCachePath(parts.env)
+  const downloads = createModelDownloads({ cache: modelCache, env: parts.env, log })
+  onClose(() => downloads.close())
   const partial = {
     ...{ service, poc, pocV1, outbox, store, metrics, gpu, log, authorisation },
     upstreams: engines.upstreams,
-    modelCache: settings['data.model_cache'] || modelCachePath(parts.env),
+    ...{ modelCache, downloads },
     version: packageVersion(),
     engineNames: [...engines.v2, ...engines.v1].map((engine) => engine.name),
     validationBesideInference: settings['engine.validation_beside_inference'],

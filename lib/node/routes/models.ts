@@ -23,17 +23,26 @@ const modelSchema = z.object({
 })
 
 export function modelRoutes(app: Server, context: NodeContext): void {
-  const { modelCache, gpu } = context
+  const { modelCache, downloads, gpu } = context
 
   app.post('/api/v1/models/status', async (request) => {
     const model = bodyOf(request, modelSchema)
-    return { model, status: await modelStatus(modelCache, model), progress: null, error_message: null }
+    const progress = downloads.progress(model) ?? null
+    const status = progress === null ? await modelStatus(modelCache, model) : 'DOWNLOADING'
+    const error_message = status === 'DOWNLOADED' ? null : downloads.failure(model)
+    return { model, status, progress, error_message }
+  })
+  app.post('/api/v1/models/download', async (request, reply) => {
+    const model = bodyOf(request, modelSchema)
+    return reply.code(202).send({ ...(await downloads.start(model)), model })
   })
   app.delete('/api/v1/models', async (request) => {
     const model = bodyOf(request, modelSchema)
     if (context.service.model === model.hf_repo) throw new HttpError(409, 'the model is loaded; stop inference first')
-    if (!(await deleteModel(modelCache, model))) throw new HttpError(404, `Model ${model.hf_repo} not found`)
-    return { status: 'deleted', model }
+    const cancelled = await downloads.cancel(model)
+    const deleted = await deleteModel(modelCache, model)
+    if (!cancelled && !deleted) throw new HttpError(404, `Model ${model.hf_repo} not found`)
+    return { status: cancelled ? 'cancelled' : 'deleted', model }
   })
   app.get('/api/v1/models/list', async () => ({ models: await listModels(modelCache) }))
   app.get('/api/v1/models/space', async () => cacheSpace(modelCache))
