@@ -24,8 +24,13 @@ export function dashboardRoutes(app: Server, context: NodeContext): void {
     ['/dashboard/uplot.css', uplotFile('uPlot.min.css'), 'text/css; charset=utf-8'],
   ]
   for (const [path, file, type] of files) {
+    let text: Promise<Buffer> | undefined
     app.get(path, async (_request, reply) => {
-      const body = await readFile(file)
+      text ??= readFile(file)
+      const body = await text.catch((error: unknown) => {
+        text = undefined
+        throw error
+      })
       return reply
         .header('content-type', type)
         .header('content-security-policy', policy)

@@ -145,6 +145,7 @@ export function gpuReader(
       return cached.value
     },
     async driver() {
+      if (performance.now() < silentUntil) return undefined
       try {
         const text = await command([])
         const driver = /Driver Version:\s*([\d.]+)/.exec(text)?.[1]
@@ -152,6 +153,7 @@ export function gpuReader(
         const cuda = /CUDA Version:\s*([\d.]+)/.exec(text)?.[1] ?? null
         return { driver_version: driver, cuda_driver_version: cuda, nvml_version: null }
       } catch {
+        silentUntil = performance.now() + silenceMs
         return undefined
       }
     },

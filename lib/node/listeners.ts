@@ -17,6 +17,8 @@ export const isLoopback = (host: string): boolean => host === 'localhost' || hos
 
 export interface Listeners {
   readonly management: Server
+  /** Undefined where the settings leave the port closed. */
+  readonly inference: Server | undefined
   readonly url: string
   /** Undefined where the settings leave the port closed. */
   readonly inferenceUrl: string | undefined
@@ -40,14 +42,14 @@ export async function openListeners(
   dashboardRoutes(management, context)
   const url = await listen(management, host, settings['listen.port'], tls !== undefined)
   onClose(() => management.close())
-  if (!settings['listen.inference']) return { management, url, inferenceUrl: undefined }
+  if (!settings['listen.inference']) return { management, inference: undefined, url, inferenceUrl: undefined }
 
   const inference = createServer(context, tls)
   replicaRoutes(inference, context)
   inferencePortRoutes(inference, context)
   const inferenceUrl = await listen(inference, host, settings['listen.inference_port'], tls !== undefined)
   onClose(() => inference.close())
-  return { management, url, inferenceUrl }
+  return { management, inference, url, inferenceUrl }
 }
 
 async function listen(app: Server, host: string, port: number, secure: boolean): Promise<string> {

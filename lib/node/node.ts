@@ -45,8 +45,9 @@ export interface RunningNode {
   readonly url: string
   readonly inferenceUrl: string | undefined
   readonly context: NodeContext
-  /** The management server, for requests without a socket. */
+  /** The servers, for requests without a socket. */
   readonly management: Server
+  readonly inference: Server | undefined
   /** Applies settings that may change while running. */
   reconfigure(settings: Settings): void
   close(): Promise<void>
@@ -144,7 +145,7 @@ async function open(
     metricsEnabled: settings['metrics.enabled'] && parts.env.GONKA_METRICS !== 'off',
   }
   const context: NodeContext = { ...partial, overview: createOverview(partial, replicas, energy) }
-  const { management, url, inferenceUrl } = await openListeners(settings, context, tls, onClose)
+  const { management, inference, url, inferenceUrl } = await openListeners(settings, context, tls, onClose)
 
   if (!isLoopback(host) && token === '' && settings['listen.tls_client_ca'] === '') {
     log.warn(
@@ -156,7 +157,7 @@ async function open(
   log.info({ url, inferenceUrl, engines: context.engineNames, version: context.version }, 'node is ready')
 
   return {
-    ...{ url, inferenceUrl, context, management },
+    ...{ url, inferenceUrl, context, management, inference },
     reconfigure(changed) {
       outbox.configure(outboxSettings(changed))
       authorisation.setToken(changed['listen.token'] === '' ? undefined : changed['listen.token'])

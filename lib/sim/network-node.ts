@@ -53,9 +53,10 @@ export interface HostParts {
 
 const skewMs = 360_000
 
-/** The ML node of a v1 host runs what it is asked to: half of the layers is what a host saves work with. */
+/** The ML node of a v1 host runs what it is asked to: half of the width is what a host saves work with. (Fewer layers would go
+ *  unnoticed here: at so small a width they hardly move a distance.) */
 function halved(scheme: SchemeV1): SchemeV1 {
-  return { ...scheme, params: { ...scheme.params, n_layers: Math.ceil(scheme.params.n_layers / 2) } }
+  return { ...scheme, params: { ...scheme.params, dim: scheme.params.dim / 2 } }
 }
 
 export async function startNetworkNode(parts: HostParts): Promise<NetworkNode> {

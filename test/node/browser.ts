@@ -1,9 +1,7 @@
 // A headless browser driven over its debugging pipe (JSON messages ended by a zero byte, file descriptors 3 and 4).
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import process from 'node:process'
 import type { Readable, Writable } from 'node:stream'
 
@@ -46,8 +44,8 @@ function isErrorEntry({ method, params }: Message): boolean {
   return entry.level === 'error' && !entry.text.includes('401')
 }
 
-export async function startBrowser(program: string): Promise<Browser> {
-  const profile = mkdtempSync(join(tmpdir(), 'gonka-browser-'))
+/** Keeps its files in `profile`. The browser ends when its pipe closes: a test that is killed leaves none behind. */
+export async function startBrowser(program: string, profile: string): Promise<Browser> {
   const child: ChildProcess = spawn(
     program,
     [

@@ -37,7 +37,7 @@ t.test(
     const peer = await startPeer()
     const node = await startNode({ 'engine.rate_limit': '200' })
     const locked = await startNode({ 'listen.token': 'open-sesame' })
-    const browser = await startBrowser(program as string)
+    const browser = await startBrowser(program as string, t.testdir({}))
     t.teardown(async () => {
       await browser.close()
       await node.close()
@@ -65,14 +65,16 @@ t.test(
       0,
       'no login without a token',
     )
-    const wide = await browser.screenshot()
+    const wide = await browser.screenshot(true)
     await browser.open(`${node.url}/`, 360, 780)
     await until(async () => (await text('#state')) === 'inference · generating', 'the page on a phone', 60_000)
+    const drawn = await acknowledged()
+    await until(async () => (await acknowledged()) > drawn, 'a second value to draw', 60_000)
     const overflow = await browser.evaluate<number>(
       'document.documentElement.scrollWidth - document.documentElement.clientWidth',
     )
     t.equal(overflow, 0, 'no sideways scrolling at 360 pixels')
-    const narrow = await browser.screenshot()
+    const narrow = await browser.screenshot(true)
     if (process.env.SCREENSHOTS !== undefined) {
       writeFileSync(`${process.env.SCREENSHOTS}/wide.png`, wide)
       writeFileSync(`${process.env.SCREENSHOTS}/narrow.png`, narrow)

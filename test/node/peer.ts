@@ -120,6 +120,7 @@ export async function startNode(
       'callbacks.max_backoff_ms': '100',
       'data.dir': folder,
       'data.sync': 'off',
+      'data.model_cache': join(folder, 'models'),
       ...flags,
     },
   })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { embeddingModel } from '../../lib/node/embedding-engine.ts'
+import { namedParams } from '../../lib/protocol/params.ts'
 import { noFaults } from '../../lib/sim/faults.ts'
 import { runSimulation, type SimOptions } from '../../lib/sim/run.ts'
 import { shortParams } from '../../lib/sim/schedule.ts'
@@ -52,6 +53,30 @@ t.test('an epoch with real node processes: honest hosts accepted, liars voted ou
   t.ok(report.meanBlockMs >= base.blockMs)
   t.ok(report.epochs.filter((e) => e.rewardNgonka > 0n).length === 3)
   t.ok(lines.some((line) => line.includes('regular PoCValidate')))
+})
+
+t.test('PoC v1: forgers and wrong models are voted out', async (t) => {
+  const scheme: SimOptions['scheme'] = {
+    ...{ kind: 'v1', modelId: 'gonka-miner/poc-v1-tiny', rTarget: 1.35, fraudThreshold: 1e-7, batchSize: 64 },
+    params: {
+      ...namedParams.default,
+      dim: 64,
+      n_layers: 2,
+      n_heads: 4,
+      n_kv_heads: 2,
+      vocab_size: 128,
+      multiple_of: 16,
+    },
+  }
+  const report = await runSimulation(
+    { ...base, scheme, hosts: ['honest', 'honest', 'honest', 'forger', 'wrong-model'], sampleSize: 50 },
+    { signal: new AbortController().signal, progress: () => undefined },
+  )
+  for (const check of report.checks) t.ok(check.ok, `${check.name}: ${check.detail}`)
+  t.same(
+    report.stages.map((s) => [s.host, s.outcome]),
+    ['host1', 'host2', 'host3', 'host4', 'host5'].map((h, i) => [h, i < 3 ? 'accepted' : 'rejected']),
+  )
 })
 
 t.test('refused, cut and repeated callbacks: nothing generated is lost, nothing counts twice', async (t) => {

@@ -23,9 +23,19 @@
       height: 190,
       legend: { show: false },
       cursor: { y: false },
-      scales: { y: { range: (_chart, _min, max) => [0, Math.max(1, max * 1.1)] } },
+      // Ten seconds at least: a single value would have no width.
+      scales: {
+        x: { range: (_chart, min, max) => [Math.min(min, max - 10), max] },
+        y: { range: (_chart, _min, max) => [0, Math.max(1, max * 1.1)] },
+      },
       axes: [
-        { ...axis, space: 90, values: (_chart, at) => at.map((seconds) => time.format(seconds * 1000)) },
+        {
+          ...axis,
+          space: 90,
+          size: 34,
+          incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300],
+          values: (_chart, at) => at.map((seconds) => time.format(seconds * 1000)),
+        },
         {
           ...axis,
           size: 64,
@@ -52,9 +62,10 @@
     return node
   }
 
-  function clock(stage) {
+  /** By the node's clock: this machine's may differ. */
+  function clock(stage, now) {
     if (stage.closed) return stage.closed
-    const left = stage.started + stage.deadline_ms - Date.now()
+    const left = stage.started + stage.deadline_ms - now
     const seconds = Math.max(0, Math.round(left / 1000))
     const word = stage.generating ? 'generating' : 'stopped'
     return `${word}, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left`
@@ -118,7 +129,15 @@
         : data.stages
             .slice(0, 10)
             .map((s) =>
-              row([s.height, s.model, clock(s), show(s.generated), show(s.acknowledged), show(s.waiting), dropped(s)]),
+              row([
+                s.height,
+                s.model,
+                clock(s, data.at),
+                show(s.generated),
+                show(s.acknowledged),
+                show(s.waiting),
+                dropped(s),
+              ]),
             )),
     )
     byId('devices').textContent = data.devices.length
