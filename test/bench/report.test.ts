@@ -68,7 +68,7 @@ t.test('in a browser', { skip: program === undefined && 'no browser here' }, asy
   const made = await run('report', file('first.json'), file('older.json'), '--out', file('report.html'), '--json')
   t.match(JSON.parse(made.out), { results: 2, cases: newest.figures.length })
 
-  const browser = await startBrowser(program as string, t.testdir({}))
+  const browser = await startBrowser(program as string, file('browser'))
   t.teardown(() => browser.close())
   const url = pathToFileURL(file('report.html')).href
   const ready = async () => {
