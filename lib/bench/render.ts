@@ -3,6 +3,7 @@ import { formatTable, siNumber, threeDigits } from '../terminal.ts'
 import type { BenchFigure, BenchReport, Calibration } from './bench.ts'
 import type { ComparedCase, ComparisonReport } from './compare.ts'
 import { disturbances } from './machine.ts'
+import { overheads } from './overhead.ts'
 
 /** "106 Gflop/s" */
 export function rateText(rate: number, unit: string): string {
@@ -83,6 +84,11 @@ export function conditions(report: BenchReport): string[] {
       `${report.cpus.length > 0 ? `, on processors ${report.cpus.join(', ')}` : ''}`,
   )
   if (calibrations.length > 0) out.push(calibrationText(calibrations))
+  for (const { name, beside, fraction, low, high } of overheads(figures))
+    out.push(
+      `${name} took ${percentText(Math.abs(fraction))} ${fraction < 0 ? 'less' : 'more'} time than ${beside} ` +
+        `(${percentText(low)} to ${percentText(high)})`,
+    )
   const unsteady = figures.filter(({ warmUp, skipped }) => skipped === null && warmUp?.stable === false).length
   if (unsteady > 0) out.push(`${unsteady} of ${figures.length} cases did not become steady during warm-up`)
   const disturbed = disturbances(report.load)

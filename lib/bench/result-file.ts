@@ -9,6 +9,7 @@ import { readJson } from '../files.ts'
 import { toJson } from '../json.ts'
 import { describeIssues } from '../protocol/params.ts'
 import { type BenchReport, resultVersion } from './bench.ts'
+import { overheads } from './overhead.ts'
 
 const schemaName = 'gonka-bench'
 /** Largest file accepted: a million samples take about 20 MB. */
@@ -114,6 +115,10 @@ export const resultSchema = z.object({
   calibrations: z.array(calibration).describe('before, between and after the cases; empty on devices that are no CPU'),
   load,
   figures: z.array(figure),
+  overheads: z
+    .array(z.object({ name: text, beside: text, fraction: z.number(), low: z.number(), high: z.number() }))
+    .optional()
+    .describe("matmul_pow's time more than that of the gemm of its shape, as a fraction, where both ran"),
 })
 
 export type ResultFile = z.infer<typeof resultSchema>
@@ -123,7 +128,9 @@ export type ResultCalibration = ResultFile['calibrations'][number]
 /** A report in the form of the file. NaN becomes null, as JSON has it. */
 export function toResultFile(report: BenchReport): ResultFile {
   const { version, ...rest } = toJson(report) as Record<string, unknown>
-  return JSON.parse(JSON.stringify({ schema: schemaName, version, ...rest })) as ResultFile
+  return JSON.parse(
+    JSON.stringify({ schema: schemaName, version, ...rest, overheads: overheads(report.figures) }),
+  ) as ResultFile
 }
 
 /** Reads and checks a file. Throws ERR_GK_FILE where it cannot be read, ERR_GK_USAGE where it is something else. */

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { writeKeyFile } from '../../lib/chain/key-file.ts'
 import { openDevice } from '../../lib/index.ts'
 import { openCertificate } from '../../lib/proof/certificate.ts'
-import { issue, issuer, proofFor, rawRequest, submit } from '../challenge/service.ts'
+import { dripRequest, issue, issuer, quickProofFor, rawRequest, submit } from '../challenge/service.ts'
 
 const rounds = Number(process.argv[2] ?? 5)
 const submissions = Number(process.argv[3] ?? 1000)
@@ -26,7 +26,7 @@ let peakBytes = 0
 
 async function start(port: string): Promise<string> {
   const words = ['challenge', 'serve', '--key', join(folder, 'issuer'), '--data', join(folder, 'data'), '--json']
-  const more = ['--port', port, '--rate', '1000000', '--max-open', '100000']
+  const more = ['--port', port, '--rate', '1000000', '--max-open', '100000', '--expires', '86400']
   child = spawn(process.execPath, ['bin/gonka-miner.js', ...words, ...more], { stdio: ['ignore', 'pipe', 'ignore'] })
   const process_ = child
   return new Promise((resolve, reject) => {
@@ -63,12 +63,29 @@ const watch = setInterval(() => {
 // Proofs are made once; each is a challenge of its own. Half of them are sent in several copies.
 console.error(`making ${submissions} challenges and proofs`)
 const challenges: string[] = []
-for (let i = 0; i < submissions; i++) challenges.push(await issue(url))
+for (let failures = 0; challenges.length < submissions; ) {
+  try {
+    challenges.push(await issue(url))
+  } catch (error) {
+    // The service closes connections idle for 5 s, maybe while this process had no processor to send on them.
+    if (++failures > 20) throw error
+  }
+}
 const proofs: Uint8Array[] = []
-for (const challenge of challenges) proofs.push(await proofFor(device, challenge))
+for (const challenge of challenges) proofs.push(await quickProofFor(device, challenge))
 
 const received = new Map<string, Uint8Array>()
-const counts = { certified: 0, again: 0, refused: 0, busy: 0, cut: 0, changed: 0, lost: 0, slowestMs: 0 }
+const counts = {
+  certified: 0,
+  again: 0,
+  refused: 0,
+  busy: 0,
+  cut: 0,
+  changed: 0,
+  lost: 0,
+  dripsClosed: 0,
+  slowestMs: 0,
+}
 
 async function attempt(i: number): Promise<void> {
   const challenge = challenges[i] as string
@@ -102,7 +119,16 @@ function noise(i: number): Promise<unknown> {
   return rawRequest(url, kinds[i % kinds.length] as string, i % 5 === 2 || i % 5 === 3)
 }
 
+/** Headers, or a body, one byte every quarter of a second, until the service has enough of it. */
+async function drip(i: number): Promise<void> {
+  const path = `POST /v1/challenges/${challenges[i % challenges.length]}/proof HTTP/1.1\r\nHost: x\r\n`
+  await dripRequest(url, i % 2 === 0 ? `${path}X-Slow: ${'a'.repeat(1000)}` : `${path}Content-Length: 5000\r\n\r\n`)
+  counts.dripsClosed++
+}
+
+const drips: Promise<void>[] = []
 for (let round = 0; round < rounds; round++) {
+  for (let i = 0; i < 50; i++) drips.push(drip(round * 50 + i))
   // Every round sends all of them at once; some rounds end in kill -9 while they are under way.
   const all = challenges.map((_, i) => attempt(i))
   const bad = Array.from({ length: Math.ceil(submissions / 5) }, (_, i) => noise(i))
@@ -116,6 +142,8 @@ for (let round = 0; round < rounds; round++) {
   await Promise.all(bad)
   console.error(`round ${round + 1}${killed ? ' (killed)' : ''}: ${JSON.stringify(counts)}`)
 }
+
+await Promise.all(drips)
 
 // What anybody received must be there; what is there must be genuine.
 for (const [i, challenge] of challenges.entries()) {
@@ -135,7 +163,7 @@ child?.kill('SIGINT')
 await device.close()
 rmSync(folder, { recursive: true, force: true })
 const megabytes = Math.round(peakBytes / 2 ** 20)
-const good = counts.lost === 0 && counts.changed === 0 && received.size === submissions
+const good = counts.lost === 0 && counts.changed === 0 && counts.refused === 0 && received.size === submissions
 console.log(
   JSON.stringify({ rounds, submissions, ...counts, receivedCertificates: received.size, peakRssMb: megabytes, good }),
 )
