@@ -3,7 +3,7 @@
 
 import { isGonkaError, messageOf } from '../errors.ts'
 import type { PocV1Params, PocV1Session, Telemetry } from '../native-api.ts'
-import { belowTarget, fraudTest } from '../protocol/fraud.ts'
+import { belowTarget } from '../protocol/fraud.ts'
 import type { InitV1, ProofBatch } from '../protocol/wire-v1.ts'
 import type { AddressRule } from './address-rule.ts'
 import { checkCallback } from './callback-url.ts'
@@ -14,6 +14,7 @@ import { type Log, loggedUrl } from './log.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { StageLimits } from './outbox/settings.ts'
 import { distanceBytes, type StageRecord, type StoredArtifact } from './outbox/stages.ts'
+import { validateBatch } from './poc-v1-validation.ts'
 import type { VerdictSender } from './verdicts.ts'
 
 export type PocV1Status = 'IDLE' | 'NOT_LOADED' | 'LOADING' | 'GENERATING' | 'VALIDATING' | 'STOPPED'
@@ -149,38 +150,9 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
   const validateAll = async (r: Round, signal: AbortSignal) => {
     const session = r.sessions[0]
     for (let batch = r.queue[0]; batch !== undefined && session !== undefined && !signal.aborted; batch = r.queue[0]) {
-      const distances = new Map<bigint, number>()
       try {
-        await session.run(
-          { publicKey: batch.public_key, nonces: BigInt64Array.from(batch.nonces, BigInt) },
-          (nonces, dist) => {
-            dist.forEach((d, i) => {
-              distances.set(nonces[i] as bigint, d)
-            })
-          },
-          signal,
-        )
-        const dist = batch.nonces.map((nonce) => distances.get(BigInt(nonce)) ?? Number.NaN)
+        await validateBatch(session, batch, r.request, verdicts, signal)
         parts.onComputed('v1', 'validate', batch.nonces.length)
-        const { r_target, fraud_threshold, url } = r.request
-        const verdict = fraudTest({
-          receivedDist: batch.dist,
-          dist,
-          rTarget: r_target,
-          fraudThreshold: fraud_threshold,
-        })
-        if (url !== undefined) {
-          await verdicts.send(`${url}/validated`, {
-            ...batch,
-            dist,
-            received_dist: batch.dist,
-            r_target,
-            fraud_threshold,
-            n_invalid: verdict.nInvalid,
-            probability_honest: verdict.probabilityHonest,
-            fraud_detected: verdict.fraudDetected,
-          })
-        }
       } catch (error) {
         if (signal.aborted) return
         log.error(

@@ -78,6 +78,17 @@ t.test('a device that falls out is opened anew, and PoC v1 goes on', async (t) =
       ...{ utilization_percent: 97, temperature_c: 51, is_available: true, error_message: null },
     },
   ])
+  // A batch whose validation loses the device is computed again.
+  t.equal((await node.call('POST', '/api/v1/pow/phase/validate')).status, 200)
+  const { nonces, dist } = peer.callbacks[0]?.body ?? {}
+  writeFileSync(process.env.GONKA_TEST_LOSE as string, '')
+  const { block_hash, block_height, public_key, node_id } = round
+  const batch = { block_hash, block_height, public_key, node_id, nonces, dist }
+  t.equal((await node.call('POST', '/api/v1/pow/validate', batch)).status, 200)
+  const verdict = () => peer.callbacks.find(({ path }) => path.endsWith('/validated'))?.body
+  await until(() => verdict() !== undefined, 'the verdict')
+  t.notOk(existsSync(process.env.GONKA_TEST_LOSE as string), 'the device was lost meanwhile')
+  t.match(verdict(), { n_invalid: 0, fraud_detected: false, nonces: nonces as number[] })
   await node.call('POST', '/api/v1/pow/stop')
   t.equal((await node.call('GET', '/health')).status, 200)
 })
