@@ -1,24 +1,26 @@
 // Whether the interleaved comparison (bench --against) can be trusted on this machine, as it is now: noise included.
 //
 //   node bench/aa.js [--same 200] [--slowed 100] [--seconds 1] [--json] > aa.md
+//   node bench/aa.js --from A.json [--from B.json] > aa.md       what --json wrote, one or several together
 //
 // Same: a build is held against itself; every change that is reported is wrong. Slowed: two copies of one library, one of
 // which runs a loop of a counted number of instructions after each call, for 2 % of the time of a call; "slower" is right.
 // Both at bench's own threshold and confidence, on one thread, in processes of ten comparisons. The loop's turns are set in
-// each process by timing the call and the loop there. Where the processor counts instructions and perf is installed, the
+// each process by what a longer loop adds to the time of a call there. Where the processor counts instructions and perf is installed, the
 // loop's and the kernel's are counted; otherwise the loop's are known from its code, and the kernel's are not.
 // Needs a build with tests: npx cmake-js compile --CDGONKA_TESTS=ON.
 import { spawn, spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { defaultConfidence, interleavedThreshold } from '../dist/lib/bench/compare.js'
+import { interleavedConfidence, interleavedThreshold } from '../dist/lib/bench/compare.js'
 import { measurePairs } from '../dist/lib/bench/pairs.js'
 import { expandCases } from '../dist/lib/bench/suite.js'
 import { median } from '../dist/lib/bench/summary.js'
+import { comparePairs } from '../dist/lib/bench/verdict.js'
 import { benchAgainst, copiedBuild } from '../dist/lib/index.js'
 import { loadNative } from '../dist/lib/native.js'
 
@@ -42,6 +44,7 @@ const { values: options } = parseArgs({
     slowed: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    from: { type: 'string', multiple: true },
     // What a process of this program is told to do: not for people.
     child: { type: 'string' },
   },
@@ -70,14 +73,12 @@ const delay = (turns) => {
   process.env.GONKA_TEST_DELAY_LOOPS = String(turns)
 }
 
-/** Turns of the loop that take the planted share of a call's time. */
+/** Turns of the loop that make a call longer by the planted share: of a longer loop, what it adds in proportion. */
 async function turnsFor(a, b, problem) {
-  const trial = 100_000
+  const trial = 200_000
   delay(trial)
-  const pairs = (await measurePairs({ a, b, problem, seconds: 2, blocks })).blocks
-  const call = median(pairs.flatMap(({ aNs }) => aNs))
-  const loop = median(pairs.flatMap(({ aNs, bNs }) => bNs.map((ns, i) => ns - aNs[i])))
-  return Math.round((planted * call * trial) / loop)
+  const { ratio } = comparePairs((await measurePairs({ a, b, problem, seconds: 3, blocks })).blocks)
+  return Math.round((planted * trial) / (ratio - 1))
 }
 
 async function compareMany({ specs, count, seed, slow, seconds }) {
@@ -94,13 +95,13 @@ async function compareMany({ specs, count, seed, slow, seconds }) {
         cases: [one],
         seconds,
         threshold: interleavedThreshold,
-        confidence: defaultConfidence,
+        confidence: interleavedConfidence,
         seed: seed + i,
       })
-      const [{ name, verdict, ratio, interval, pValue, aNs }] = report.cases
+      const [{ name, verdict, ratio, interval, pValue, aNs, blocks: used }] = report.cases
       const { remarks } = report
       process.stdout.write(
-        `${JSON.stringify({ name, verdict, ratio, ...interval, pValue, aNs, turns, remarks, load: loadavg()[0] })}\n`,
+        `${JSON.stringify({ name, verdict, ratio, ...interval, pValue, aNs, blocks: used, turns, remarks, load: loadavg()[0] })}\n`,
       )
     }
   } finally {
@@ -180,12 +181,13 @@ function table(results) {
     cells.push(
       `${percent(Math.min(...ratios))} .. ${percent(Math.max(...ratios))}`,
       `${(100 * median(halves)).toFixed(2)} %`,
+      median(own.map((one) => one.blocks)),
     )
     return `| ${cells.join(' | ')} |`
   })
   return [
-    '| case | comparisons | slower | faster | same | cannot tell | call | median change | range | half interval |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| case | comparisons | slower | faster | same | cannot tell | call | median change | range | half interval | blocks |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
   ].join('\n')
 }
@@ -208,7 +210,7 @@ function writeReport({ same, slowed, counted }) {
       '# The interleaved comparison, held against what is known',
       '',
       `${cpus()[0].model}, ${cpus().length} processors, ${new Date().toISOString().slice(0, 10)}; load average ${range(loads, 1)};`,
-      `${options.seconds} s a comparison, threshold ${interleavedThreshold * 100} %, confidence ${defaultConfidence * 100} %.`,
+      `${options.seconds} to ${6 * options.seconds} s a comparison, threshold ${interleavedThreshold * 100} %, confidence ${interleavedConfidence * 100} %.`,
       '',
       `## A build against itself: ${changed} of ${same.length} comparisons report a change`,
       '',
@@ -225,6 +227,12 @@ function writeReport({ same, slowed, counted }) {
 }
 
 async function main() {
+  if (options.from) {
+    const parts = options.from.map((path) => JSON.parse(readFileSync(path, 'utf8')))
+    const counted = parts.map((part) => part.counted).find((one) => one !== null) ?? null
+    writeReport({ same: parts.flatMap((part) => part.same), slowed: parts.flatMap((part) => part.slowed), counted })
+    return
+  }
   if (!existsSync(library)) throw new Error(`${library} is missing: npx cmake-js compile --CDGONKA_TESTS=ON`)
   const progress = (text) => process.stderr.isTTY && process.stderr.write(`\r${text}\x1b[K`)
   const same = await many(sameCases, Number(options.same), false, progress)

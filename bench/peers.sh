@@ -2,11 +2,12 @@
 # The project's CPU kernels beside the libraries that Debian packages: OpenBLAS, BLIS, oneDNN, OpenSSL, NumPy and, with
 # --torch, torch (171 packages). Prints a Markdown table of rates and ratios.
 #
-#   bench/peers.sh [--torch] [--threads N] > peers.md
+#   bench/peers.sh [--torch] [--threads N] [--under COMMAND] > peers.md
 #
 # Installs what is missing by package name, which takes root; without root it says what to install. Needs a built tree
 # (npm ci or npx cmake-js compile). Both sides of a row run in turns in one process where they can; on a machine with
-# other work, ratios are worth more than rates.
+# other work, ratios are worth more than rates. --under puts a command before each of the runs, about a minute long: what
+# gives it the processors alone, say.
 set -eu
 cd "$(dirname "$0")/.."
 fail() {
@@ -14,6 +15,7 @@ fail() {
   exit 1
 }
 torch=
+under=
 threads=$(nproc)
 while [ $# -gt 0 ]; do
   case $1 in
@@ -23,7 +25,12 @@ while [ $# -gt 0 ]; do
       threads=$2
       shift
       ;;
-    *) fail "unknown argument $1; usage: bench/peers.sh [--torch] [--threads N]" ;;
+    --under)
+      [ $# -gt 1 ] || fail "--under takes a command"
+      under=$2
+      shift
+      ;;
+    *) fail "unknown argument $1; usage: bench/peers.sh [--torch] [--threads N] [--under COMMAND]" ;;
   esac
   shift
 done
@@ -62,12 +69,12 @@ echo "| --- | --- | --- | --- | --- | --- | --- |"
 for n in 1 "$threads"; do
   [ "$n" = 1 ] && [ "${done_one:-}" ] && continue
   done_one=1
-  "$work/onednn" "$n"
-  "$work/blas" OpenBLAS "$libraries/openblas-pthread/libopenblas.so.0" "$n"
-  "$work/blas" BLIS "$libraries/blis-pthread/libblis.so.4" "$n"
+  $under "$work/onednn" "$n"
+  $under "$work/blas" OpenBLAS "$libraries/openblas-pthread/libopenblas.so.0" "$n"
+  $under "$work/blas" BLIS "$libraries/blis-pthread/libblis.so.4" "$n"
 done
-/usr/bin/python3 bench/peers/generators.py "$work/rates"
+$under /usr/bin/python3 bench/peers/generators.py "$work/rates"
 # A double hash of a header whose first block is known is two blocks.
-ours=$("$work/rates" sha256d 1)
-theirs=$(openssl speed -mr -seconds 1 -bytes 16384 sha256 2> /dev/null | awk -F: '/^\+F/ { print $4 / 64 }')
+ours=$($under "$work/rates" sha256d 1)
+theirs=$($under openssl speed -mr -seconds 1 -bytes 16384 sha256 2> /dev/null | awk -F: '/^\+F/ { print $4 / 64 }')
 echo "$ours $theirs" | awk '{ printf "| SHA-256 blocks, M/s | OpenSSL, one stream | 1 | %.0f | %.0f | %.2f | |\n", 2 * $1 / 1e6, $2 / 1e6, 2 * $1 / $2 }'

@@ -100,7 +100,7 @@ class our_gemm {
 };
 
 // Runs the two in turns for `seconds` and prints one row: operation, peer, threads, both rates in 10^9 operations per
-// second, the median of their ratios, and ours as a share of the ceiling measured before and after.
+// second, the median of their ratios, and ours as a share of the ceiling, where this processor has one (not 0).
 inline void compare(const std::string &what, const char *peer, uint32_t threads, double operations, double ceiling,
                     const std::function<void()> &ours, const std::function<void()> &theirs, double seconds = 0.6) {
   std::vector<double> our_rates, their_rates, ratios;
@@ -125,8 +125,10 @@ inline void compare(const std::string &what, const char *peer, uint32_t threads,
     their_rates.push_back(rate(theirs));
     ratios.push_back(our_rates.back() / their_rates.back());
   }
-  std::printf("| %s | %s | %u | %.0f | %.0f | %.2f | %.2f |\n", what.c_str(), peer, threads, median(our_rates),
-              median(their_rates), median(ratios), median(our_rates) / ceiling);
+  char share[16] = "";
+  if (ceiling > 0) std::snprintf(share, sizeof share, "%.2f", median(our_rates) / ceiling);
+  std::printf("| %s | %s | %u | %.0f | %.0f | %.2f | %s |\n", what.c_str(), peer, threads, median(our_rates),
+              median(their_rates), median(ratios), share);
   std::fflush(stdout);
 }
 

@@ -6,7 +6,7 @@ import type { ComparisonReport } from './compare.ts'
 import { disturbances, watchLoad } from './machine.ts'
 import { measurePairs, type PairBlock, type PairsResult } from './pairs.ts'
 import { median } from './summary.ts'
-import { comparePairs, judge, type VerdictOptions } from './verdict.ts'
+import { comparePairs, confidenceOfEach, judge, type VerdictOptions } from './verdict.ts'
 
 export interface AgainstOptions extends VerdictOptions {
   /** The build that is held against, and the one under judgement; both stay open. */
@@ -14,7 +14,10 @@ export interface AgainstOptions extends VerdictOptions {
   readonly b: Build
   readonly cases: readonly BenchCase[]
   readonly implementation?: string
-  /** For each case, about. */
+  /**
+   * For each case, about; up to six times as long where the noise needs it: until the interval of the ratio is so narrow that
+   * a change of the threshold would stand out, which is asked without regard to where the interval lies.
+   */
   readonly seconds?: number
   readonly blocks?: number
   readonly cold?: boolean
@@ -28,6 +31,9 @@ export interface AgainstReport extends ComparisonReport {
   /** Raw times of every case, in the order of cases. */
   readonly pairs: readonly { readonly name: string; readonly blocks: readonly PairBlock[] }[]
 }
+
+/** Half the width of the ratio's interval at which a case ends, in thresholds. */
+const narrowEnough = 0.8
 
 /** How much the scheduler's other work got in between, in words; empty if none of what counts. */
 function interruptions(blocks: readonly PairBlock[]): string[] {
@@ -46,6 +52,11 @@ export async function benchAgainst(options: AgainstOptions): Promise<AgainstRepo
   const { implementation, seconds, blocks, cold } = options
   const endLoad = watchLoad()
   const left: { name: string; reason: string }[] = []
+  const ofEach = confidenceOfEach(options.confidence, cases.length)
+  const enough = (blocks: readonly PairBlock[]): boolean => {
+    const { low, high } = comparePairs(blocks).interval(ofEach)
+    return (high - low) / 2 <= narrowEnough * options.threshold
+  }
   const measured: { name: string; result: PairsResult }[] = []
   for (const [i, { name, problem }] of cases.entries()) {
     throwIfAborted(signal)
@@ -60,6 +71,7 @@ export async function benchAgainst(options: AgainstOptions): Promise<AgainstRepo
         b,
         problem,
         seed: seed + i,
+        enough,
         ...(implementation === undefined ? {} : { implementation }),
         ...(seconds === undefined ? {} : { seconds }),
         ...(blocks === undefined ? {} : { blocks }),

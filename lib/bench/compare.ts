@@ -38,6 +38,8 @@ export interface CompareOptions extends VerdictOptions {
 export const runThreshold = 0.02
 export const interleavedThreshold = 0.01
 export const defaultConfidence = 0.99
+/** Of calls in turn: a CI asks often, and a wrong alarm costs a person's hour. */
+export const interleavedConfidence = 0.999
 
 export function isRegression({ cases }: ComparisonReport): boolean {
   return cases.some(({ verdict }) => verdict === 'slower')

@@ -21,8 +21,10 @@ export interface PairsOptions {
   readonly implementation?: string
   /** Blocks; 20 if absent. */
   readonly blocks?: number
-  /** For all calls of the case; each block makes at least two pairs. 2 if absent. */
+  /** For all calls of so many blocks; each block makes at least two pairs. 2 if absent. */
   readonly seconds?: number
+  /** Whether what there is suffices, asked after that many blocks and every ten more; up to six times as many follow. */
+  readonly enough?: (blocks: readonly PairBlock[]) => boolean
   readonly cold?: boolean
   /** Draws orders. 1 if absent. */
   readonly seed?: number
@@ -50,6 +52,8 @@ export interface PairsResult {
 }
 
 export const defaultPairBlocks = 20
+const mostTimes = 6
+const blocksBetween = 10
 
 export async function measurePairs(options: PairsOptions): Promise<PairsResult> {
   const {
@@ -61,6 +65,7 @@ export async function measurePairs(options: PairsOptions): Promise<PairsResult> 
     seconds = 2,
     cold = false,
     seed = 1,
+    enough = () => true,
     signal,
   } = options
   const uniform = seededUniform(seed)
@@ -79,8 +84,11 @@ export async function measurePairs(options: PairsOptions): Promise<PairsResult> 
       const before = open
       open = [...before]
       const sessions: Partial<Record<'a' | 'b', BenchSession>> = {}
-      for (const side of uniform() < 0.5 ? (['a', 'b'] as const) : (['b', 'a'] as const)) {
-        const device = await (side === 'a' ? a : b).at(done.length)
+      const order = uniform() < 0.5 ? (['a', 'b'] as const) : (['b', 'a'] as const)
+      for (const side of order) {
+        // Copies that meet again do so in other pairs.
+        const n = done.length + (side === 'b' ? Math.floor(done.length / blocks) : 0)
+        const device = await (side === 'a' ? a : b).at(n)
         const session = await device.benchOpen(request, signal)
         sessions[side] = session
         open.push(session)
@@ -89,8 +97,7 @@ export async function measurePairs(options: PairsOptions): Promise<PairsResult> 
       open = open.filter((session) => !before.includes(session))
       const [own, other] = [sessions.a as BenchSession, sessions.b as BenchSession]
       const warmSeconds = done.length === 0 ? 0.2 : 0
-      await own.warm(warmSeconds, signal)
-      await other.warm(warmSeconds, signal)
+      for (const side of order) await (sessions[side] as BenchSession).warm(warmSeconds, signal)
       const limits = { samples: 1_000_000, seconds: seconds / blocks, cold, seed: Math.floor(uniform() * 2 ** 32) }
       const { ownNs, otherNs, otherFirst, repeated, interrupted } = await own.runPairs(other, limits, signal)
       done.push({
@@ -100,7 +107,8 @@ export async function measurePairs(options: PairsOptions): Promise<PairsResult> 
         repeated,
         interrupted,
       })
-      if (done.length < blocks) continue
+      const extra = done.length - blocks
+      if (extra < 0 || (extra < (mostTimes - 1) * blocks && (extra % blocksBetween !== 0 || !enough(done)))) continue
       const { operations, unit, bytes } = own
       const implementations = { implementationA: own.implementation, implementationB: other.implementation }
       return { ...implementations, operations, unit, bytes, blocks: done }

@@ -79,11 +79,16 @@ export function compareRuns(
   }
 }
 
+/** Of each interval, so that all of a family hold together (Bonferroni). */
+export function confidenceOfEach(confidence: number, cases: number): number {
+  return 1 - (1 - confidence) / Math.max(1, cases)
+}
+
 /** Verdicts on a family of cases, in their order. */
 export function judge(comparisons: readonly Comparison[], options: VerdictOptions): Judgement[] {
   const { threshold, confidence } = options
   const pValues = holm(comparisons.map(({ pValue }) => pValue))
-  const ofEach = 1 - (1 - confidence) / Math.max(1, comparisons.length)
+  const ofEach = confidenceOfEach(confidence, comparisons.length)
   return comparisons.map(({ ratio, interval: intervalAt }, i) => {
     const pValue = pValues[i] as number
     const interval = intervalAt(ofEach)

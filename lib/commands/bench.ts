@@ -13,6 +13,7 @@ import type { BenchCase } from '../bench/case.ts'
 import {
   compareResults,
   defaultConfidence,
+  interleavedConfidence,
   interleavedThreshold,
   isRegression,
   runThreshold,
@@ -54,7 +55,7 @@ interface Options extends DeviceOptions, ShapeOptions {
   readonly seconds: number
   readonly samples: number
   readonly precision: number
-  readonly confidence: number
+  readonly confidence?: number
   readonly cold?: boolean
   readonly cpus?: readonly number[]
   readonly implementation?: string
@@ -73,7 +74,7 @@ export const define: Define = (command, run) => {
     .option('--list', 'list the suites and end')
     .option(
       '--seconds <s>',
-      'most time for each case',
+      'most time for each case (with --against up to six times as much where the noise needs it)',
       decimal('a number above 0', (value) => value > 0 && value <= 3600),
       defaultMethod.seconds,
     )
@@ -84,7 +85,11 @@ export const define: Define = (command, run) => {
       fraction(0, 1),
       defaultMethod.precision,
     )
-    .option('--confidence <p>', 'of intervals and verdicts', fraction(0.5, 0.999999), defaultConfidence)
+    .option(
+      '--confidence <p>',
+      'of intervals and verdicts (default: 0.99, with --against 0.999)',
+      fraction(0.5, 0.999999),
+    )
     .option('--cold', 'other data in the caches before every call')
     .option('--cpus <list>', 'confine the process to these processors, as 0,2-3', integerList)
     .option('--implementation <name>', "instead of the device's best")
@@ -148,7 +153,7 @@ async function listSuites(io: Io, options: Options): Promise<number> {
 async function measureCases(io: Io, cases: readonly BenchCase[], options: Options): Promise<number> {
   // Read before minutes are spent.
   const baseline = options.baseline === undefined ? undefined : await readResultFile(options.baseline)
-  const { seconds, samples, precision, confidence, cold = false } = options
+  const { seconds, samples, precision, confidence = defaultConfidence, cold = false } = options
   const progress = startProgress(io)
   const report = await bench({
     // What the command line says goes before what a suite says.
@@ -208,7 +213,7 @@ async function holdAgainst(io: Io, cases: readonly BenchCase[], options: Options
         b,
         cases,
         seconds: options.seconds,
-        confidence: options.confidence,
+        confidence: options.confidence ?? interleavedConfidence,
         threshold: options.threshold ?? interleavedThreshold,
         ...(options.cold ? { cold: true } : {}),
         ...(options.implementation === undefined ? {} : { implementation: options.implementation }),

@@ -33,13 +33,26 @@ t.test('a slower library, a faster build', async (t) => {
   const copy = join(temporary, 'delayed.so')
   copyFileSync(delayed, copy)
   const saved = join(temporary, 'pairs.json')
-  const result = await run('bench', ...problem, '--against', copy, '--seconds', '0.2', '--json', '--save', saved)
+  const result = await run(
+    'bench',
+    ...problem,
+    '--against',
+    copy,
+    '--seconds',
+    '0.2',
+    '--threshold',
+    '10%',
+    '--json',
+    '--save',
+    saved,
+  )
   t.equal(result.code, 0, result.err)
   const report = JSON.parse(result.out)
-  t.match(report, { mode: 'interleaved', threshold: 0.01, cases: [{ verdict: 'faster', blocks: 20 }] })
+  t.match(report, { mode: 'interleaved', threshold: 0.1, confidence: 0.999, cases: [{ verdict: 'faster' }] })
+  t.ok(report.cases[0].blocks >= 20 && report.cases[0].blocks <= 120)
   t.ok(report.cases[0].ratio < 0.8, `${report.cases[0].ratio}`)
   const { pairs } = JSON.parse(readFileSync(saved, 'utf8'))
-  t.equal(pairs[0].blocks.length, 20)
+  t.equal(pairs[0].blocks.length, report.cases[0].blocks)
   for (const { a_ns, b_ns, b_first } of pairs[0].blocks) {
     t.ok(a_ns.length >= 2 && a_ns.length === b_ns.length)
     for (let i = 0; i < b_first.length; i += 2) t.not(b_first[i], b_first[i + 1], 'neighbouring pairs differ in order')
@@ -74,8 +87,8 @@ t.test('every block meets both builds in other places', async (t) => {
     t.equal(new Set(devices.map(({ backend }) => backend.path)).size, 4, 'four copies')
     t.equal(new Set(devices.map(({ backend }) => backend.sha256)).size, 1, 'of one file')
     const cases = await expandCases([{ op: 'gemm', m: 48, n: 64, k: 64, type: 'f32' }], { suite: 'x' })
-    const report = await benchAgainst({ ...builds, cases, seconds: 0.2, threshold: 0.01, confidence: 0.99 })
-    t.match(report.cases, [{ verdict: 'slower', blocks: 20 }])
+    const report = await benchAgainst({ ...builds, cases, seconds: 0.2, threshold: 0.1, confidence: 0.99 })
+    t.match(report.cases, [{ verdict: 'slower' }])
     t.match(report.a, /walking\.so/)
     t.notMatch(report.remarks.join(), /in one place of memory/)
   } finally {
