@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -39,10 +40,11 @@ extern "C" void gonka_fiber_switch(void **from, void *to);
 
 namespace gonka::emulator {
 
-void fiber::start(void *stack, size_t size, void (*entry)()) {
+void fiber::start(void *stack, size_t size, size_t filled, void (*entry)()) {
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(stack, size);  // frames of an abandoned run left their red zones here
 #endif
+  std::memset(static_cast<char *>(stack) + size - filled, 0xff, filled);
 #if defined(__x86_64__)
   // At entry the stack must look as after a call: 16-byte aligned plus the return address.
   void **top = reinterpret_cast<void **>((reinterpret_cast<uintptr_t>(stack) + size) & ~uintptr_t(15));

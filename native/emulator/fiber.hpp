@@ -17,8 +17,9 @@ class fiber {
   fiber &operator=(const fiber &) = delete;
   fiber(fiber &&) = default;
 
-  // Prepares a run of entry() on [stack, stack + size); entry must never return.
-  void start(void *stack, size_t size, void (*entry)());
+  // Prepares a run of entry() on [stack, stack + size), of which the upper `filled` bytes begin as 0xff; entry must
+  // never return. 16-byte aligned, filled <= size.
+  void start(void *stack, size_t size, size_t filled, void (*entry)());
   // Leaves `from` (the running fiber) and continues `to`.
   static void switch_to(fiber &from, fiber &to);
 

@@ -230,9 +230,7 @@ void prepare_cluster(machine &m) {
       t.groups.clear();
       t.log.clear();
       // Registers that a kernel does not initialise live on the stack here: they begin as NaN.
-      char *const stack = static_cast<char *>(m.stacks->at(t.id));
-      std::memset(stack + stack_pool::k_stack_bytes - k_poisoned_stack, 0xff, k_poisoned_stack);
-      t.context.start(stack, stack_pool::k_stack_bytes, thread_main);
+      t.context.start(m.stacks->at(t.id), stack_pool::k_stack_bytes, k_poisoned_stack, thread_main);
     }
   }
   m.agent_clock = m.tensor_clock = 0;

@@ -1,4 +1,5 @@
 // What attention and the row-wise ops refuse, with which status, and that the message names the trouble.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -162,7 +163,7 @@ void check_operands(test::cpu_stream &on) {
     gk_buffer *b = nullptr;
     cpu::backend().buffer_alloc(on.device, 64 * 4, &b, nullptr);
     std::memset(cpu::backend().buffer_pointer(b), 0, 64 * 4);
-    std::memcpy(cpu::backend().buffer_pointer(b), words.data(), words.size() * 4);
+    std::copy(words.begin(), words.end(), static_cast<int32_t *>(cpu::backend().buffer_pointer(b)));
     return b;
   };
   gk_buffer *x = buffer({1, 2, 3}), *out = buffer({7, 7, 7}), *table = buffer({});

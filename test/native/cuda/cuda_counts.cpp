@@ -27,11 +27,20 @@ struct device_run {
     table.device_close(device);
   }
   gk_ref halves(size_t count) {
-    gk_buffer *b = nullptr;
     std::vector<uint16_t> v(count);
     for (size_t i = 0; i < count; ++i) v[i] = f32_to_f16(float(int(i * 7 % 13) - 6) / 8);
-    CHECK_EQ(table.buffer_alloc(device, count * 2, &b, nullptr), GK_OK);
-    CHECK_EQ(table.buffer_write(stream, b, 0, v.data(), count * 2, nullptr), GK_OK);
+    return put(v.data(), count * 2);
+  }
+  // Small integers, or finite F8 of either kind.
+  gk_ref bytes(size_t count) {
+    std::vector<uint8_t> v(count);
+    for (size_t i = 0; i < count; ++i) v[i] = uint8_t(i * 7 % 64);
+    return put(v.data(), count);
+  }
+  gk_ref put(const void *data, size_t size) {
+    gk_buffer *b = nullptr;
+    CHECK_EQ(table.buffer_alloc(device, size, &b, nullptr), GK_OK);
+    CHECK_EQ(table.buffer_write(stream, b, 0, data, size, nullptr), GK_OK);
     buffers.push_back(b);
     return {b, 0};
   }
@@ -119,6 +128,40 @@ void test_gemm_tcgen05() {
   CHECK_EQ(c.global_store_sectors * 32, c.global_store_bytes);  // four lanes fill a sector
 }
 
+// One byte per element: F8 with sums in the units' own precision, or I8.
+gk_gemm byte_problem(device_run &d, uint32_t type, uint32_t d_type, int64_t m, int64_t n, int64_t k,
+                     uint32_t implementation) {
+  gk_gemm p{};
+  p.struct_size = sizeof p;
+  p.implementation = implementation;
+  p.a_type = p.b_type = type;
+  p.d_type = d_type;
+  p.m = m, p.n = n, p.k = k, p.lda = p.ldb = k, p.ldd = n;
+  p.alpha = 1;
+  p.accumulation = GK_ACCUMULATE_SHORT;
+  p.a = d.bytes(size_t(m * k));
+  p.b = d.bytes(size_t(n * k));
+  p.d = d.bytes(size_t(m * n * 4));
+  return p;
+}
+
+// tile: rows and columns of D that read their rows of A and B once.
+void test_bytes(uint32_t device, uint32_t type, uint32_t d_type, uint32_t implementation, int64_t tile_m,
+                int64_t tile_n, const char *name) {
+  device_run d(device);
+  const int64_t m = 128, n = 128, k = 256;
+  gk_gemm p = byte_problem(d, type, d_type, m, n, k, implementation);
+  const emulator::counters c = d.run(GK_OP_GEMM, &p);
+  print(std::string("gemm ") + name + " 128 x 128 x 256", c);
+  CHECK_EQ(c.mma_operations, uint64_t(2 * m * n * k));
+  const uint64_t tiles = uint64_t(m / tile_m * (n / tile_n));
+  CHECK_EQ(c.bulk_copy_bytes + c.cp_async_bytes, tiles * uint64_t((tile_m + tile_n) * k));
+  CHECK_EQ(c.ldmatrix_wavefronts, c.ldmatrix);  // no bank conflicts
+  const uint64_t d_bytes = uint64_t(m * n) * (d_type == GK_F16 ? 2 : 4);
+  CHECK_EQ(c.global_store_bytes, d_bytes);
+  CHECK_EQ(c.global_store_sectors * 32, d_bytes);
+}
+
 void test_attention(uint32_t device, uint32_t implementation, const char *name) {
   device_run d(device);
   const int64_t offsets[] = {0, 128};
@@ -147,6 +190,11 @@ int main() {
   test_gemm_mma();
   test_gemm_wgmma();
   test_gemm_tcgen05();
+  test_bytes(2, GK_F8_E4M3, GK_F16, 3, 128, 128, "sm90_wgmma_f8 e4m3");
+  test_bytes(2, GK_I8, GK_I32, 2, 128, 128, "sm90_wgmma i8");
+  test_bytes(1, GK_F8_E4M3, GK_F16, 4, 64, 64, "sm89_mma_f8 e4m3");
+  test_bytes(0, GK_I8, GK_I32, 5, 64, 64, "sm80_mma i8");
+  test_bytes(3, GK_F8_E4M3, GK_F16, 1, 128, 128, "sm100_tcgen05 e4m3");
   test_attention(0, 2, "sm80_mma");
   test_attention(2, 1, "sm90_wgmma");
   return check_summary();
