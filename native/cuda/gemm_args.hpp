@@ -85,6 +85,15 @@ GK_DEVICE void gemm_store(const gemm_args &a, int64_t r, int64_t c, const float 
 GK_DEVICE void gemm_store(const gemm_args &a, int64_t r, int64_t c, const int32_t (&sums)[4], const int32_t (&)[4]) {
   const gptr<uint32_t> d = ptr_cast<uint32_t>(a.d) + r * a.ldd + c;
   const gptr<const uint32_t> from = ptr_cast<const uint32_t>(a.c) + r * a.ldc + c;
+  if (a.vector_d && c + 4 <= a.n) {
+    u32x4 v = {uint32_t(sums[0]), uint32_t(sums[1]), uint32_t(sums[2]), uint32_t(sums[3])};
+    if (a.beta != 0) {
+      const u32x4 old = ld_global(ptr_cast<const u32x4>(from));
+      v.x += old.x, v.y += old.y, v.z += old.z, v.w += old.w;
+    }
+    st_global(ptr_cast<u32x4>(d), v);
+    return;
+  }
   for (int i = 0; i < 4; ++i)
     if (c + i < a.n) st_global(d + i, uint32_t(sums[i]) + (a.beta != 0 ? ld_global(from + i) : 0));
 }

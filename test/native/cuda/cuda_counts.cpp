@@ -159,7 +159,7 @@ void test_bytes(uint32_t device, uint32_t type, uint32_t d_type, uint32_t implem
   CHECK_EQ(c.ldmatrix_wavefronts, c.ldmatrix);  // no bank conflicts
   const uint64_t d_bytes = uint64_t(m * n) * (d_type == GK_F16 ? 2 : 4);
   CHECK_EQ(c.global_store_bytes, d_bytes);
-  CHECK_EQ(c.global_store_sectors * 32, d_bytes);
+  CHECK_EQ(c.global_store_sectors * 32, d_bytes);  // whole sectors, once
 }
 
 void test_attention(uint32_t device, uint32_t implementation, const char *name) {
