@@ -36,8 +36,10 @@ if(GONKA_TESTS)
                                                     GONKA_BINARY_DIR="${CMAKE_CURRENT_BINARY_DIR}")
     add_test(NAME ${stem} COMMAND test_${stem})
     if(TARGET gonka_cuda)
+      list(JOIN GONKA_CUDA_ARCHS ", " cuda_target_names)
       add_dependencies(test_${stem} gonka_cuda)
-      target_compile_definitions(test_${stem} PRIVATE GONKA_CUDA_BUILT)
+      target_compile_definitions(test_${stem} PRIVATE GONKA_CUDA_BUILT GONKA_NVCC="${CMAKE_CUDA_COMPILER_VERSION}"
+                                                      GONKA_CUDA_TARGETS="${cuda_target_names}")
     endif()
   endforeach()
 

@@ -299,6 +299,8 @@ finding launch(const launch_config &config, const options &how, counters *count,
                                                                                              : 99 * 1024;
   if (config.shared_bytes > shared_limit) return refuse("launch: more shared memory than a block can have");
 
+  m.count->block_threads = std::max(m.count->block_threads, block_threads);
+  m.count->block_shared_bytes = std::max(m.count->block_shared_bytes, uint64_t(config.shared_bytes));
   m.thread_count = uint32_t(block_threads * config.cluster);
   m.threads.reset(new thread[m.thread_count]);
   m.blocks.resize(config.cluster);

@@ -63,15 +63,17 @@ struct device_run {
 
 void print(const std::string &name, const emulator::counters &c) {
   std::printf(
-      "%s\n  %llu operations in %llu warp instructions; %llu bytes by cp.async, %llu by bulk copies\n"
+      "%s\n  blocks of %llu threads with %llu bytes of dynamic shared memory; %llu operations in %llu warp "
+      "instructions; %llu bytes by cp.async, %llu by bulk copies\n"
       "  ldmatrix: %llu matrices in %llu wavefronts; shared stores: %llu requests, %llu wavefronts; shared loads: "
       "%llu, "
       "%llu\n  global loads: %llu requests, %llu sectors, %llu bytes; global stores: %llu requests, %llu sectors, %llu "
       "bytes\n",
-      name.c_str(), static_cast<unsigned long long>(c.mma_operations), static_cast<unsigned long long>(c.mma),
-      static_cast<unsigned long long>(c.cp_async_bytes), static_cast<unsigned long long>(c.bulk_copy_bytes),
-      static_cast<unsigned long long>(c.ldmatrix), static_cast<unsigned long long>(c.ldmatrix_wavefronts),
-      static_cast<unsigned long long>(c.shared_store_requests),
+      name.c_str(), static_cast<unsigned long long>(c.block_threads),
+      static_cast<unsigned long long>(c.block_shared_bytes), static_cast<unsigned long long>(c.mma_operations),
+      static_cast<unsigned long long>(c.mma), static_cast<unsigned long long>(c.cp_async_bytes),
+      static_cast<unsigned long long>(c.bulk_copy_bytes), static_cast<unsigned long long>(c.ldmatrix),
+      static_cast<unsigned long long>(c.ldmatrix_wavefronts), static_cast<unsigned long long>(c.shared_store_requests),
       static_cast<unsigned long long>(c.shared_store_wavefronts),
       static_cast<unsigned long long>(c.shared_load_requests),
       static_cast<unsigned long long>(c.shared_load_wavefronts),
