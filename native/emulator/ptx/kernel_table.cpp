@@ -84,10 +84,11 @@ void (*translation_of(const launch_request &request))(const void *) {
   return k.entry;
 }
 
-const char *kernel_never_launched() {
+std::vector<const char *> kernels_never_launched() {
+  std::vector<const char *> names;
   for (const auto &[name, e] : kernels_by_name())
-    if (e.what->entry != nullptr && g_used.count(e.what) == 0) return e.what->name;
-  return nullptr;
+    if (e.what->entry != nullptr && g_used.count(e.what) == 0) names.push_back(e.what->name);
+  return names;
 }
 
 }  // namespace gonka::emulator::translated

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace gonka::emulator {
 struct launch_request;
@@ -35,7 +36,7 @@ extern const module_list k_translated_modules;
 // executable's symbol table, so that must not be stripped.
 void (*translation_of(const launch_request &request))(const void *argument);
 
-// Of the translated kernels that were never launched, one; null if there is none.
-const char *kernel_never_launched();
+// Of the translated kernels, those that were never launched.
+std::vector<const char *> kernels_never_launched();
 
 }  // namespace gonka::emulator::translated

@@ -399,6 +399,8 @@ void add_aligned_rows(case_list &list) {
   c = shape(k_float_types[1], 33, 48, 80);
   list.add(use_selftest | use_conformance, c);
   list.add(use_selftest | use_conformance, shape(k_i8, 33, 48, 160));
+  // One row of wide tiles; four, because what tests such tiles has a device of few multiprocessors every other time.
+  for (const int64_t k : {48, 144, 272, 400}) list.add(use_conformance, shape(k_i8, 100, 520, k));
   // The pair for a few rows, as decoding has them.
   for (const uint32_t f8 : {uint32_t(GK_F8_E4M3), uint32_t(GK_F8_E5M2)}) {
     gemm_case few = shape({f8, f8, GK_BF16}, 3, 24, 272);

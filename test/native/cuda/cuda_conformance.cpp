@@ -142,7 +142,7 @@ int main(int argc, char **argv) {
   }
 #if defined(GONKA_TRANSLATED_PTX)
   if (only_op == nullptr)
-    if (const char *name = emulator::translated::kernel_never_launched())
+    for (const char *name : emulator::translated::kernels_never_launched())
       check_report(false, __FILE__, __LINE__, std::string("no case launches ") + name);
 #endif
   return check_summary();
