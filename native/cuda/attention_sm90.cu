@@ -125,6 +125,8 @@ struct attention_wgmma {
       const int32_t row = w.row0 + int32_t(group * 64 + warp * 16 + lane / 4) + h * 8;
       keys_seen[h] = row < rows ? visible(a, w, row / a.group) : 0;
     }
+    // Tiles whose keys even the group's first row sees need no mask.
+    const int32_t whole = visible(a, w, (w.row0 + int32_t(group * 64)) / a.group) / k_keys;
     float out[k_out], score[64];
     uint32_t p[8][4];
     GK_UNROLL
@@ -159,32 +161,32 @@ struct attention_wgmma {
         wgmma_m64<T, true>(out, p[s], wgmma_descriptor(v + s * 16 * k_row_bytes, k_panel_bytes, 1024), true);
       wgmma_commit();
     };
-    // Scores to probabilities; what the sums so far must shrink by.
-    const auto softmax = [&](int32_t tile, float (&shrink)[2]) {
+    // Scores to probabilities; what the sums so far must shrink by. `largest` is of scores before scaling, so that
+    // scaling and subtracting are one fma.
+    const auto softmax = [&]<bool Masked>(int32_t tile, float (&shrink)[2]) {
+      if constexpr (Masked) {
+        GK_UNROLL
+        for (int i = 0; i < 64; ++i) {
+          const int32_t key = tile * k_keys + i / 4 * 8 + int32_t(lane % 4) * 2 + i % 2;
+          if (key >= keys_seen[i / 2 % 2]) score[i] = -k_infinity;
+        }
+      }
       float now[2] = {largest[0], largest[1]};
       GK_UNROLL
-      for (int i = 0; i < 64; ++i) {
-        const int h = i / 2 % 2;
-        const int32_t key = tile * k_keys + i / 4 * 8 + int32_t(lane % 4) * 2 + i % 2;
-        score[i] = key < keys_seen[h] ? score[i] * a.scale_log2 : -k_infinity;
-        now[h] = score[i] > now[h] ? score[i] : now[h];
-      }
+      for (int i = 0; i < 64; ++i) now[i / 2 % 2] = max_f32(now[i / 2 % 2], score[i]);
+      float base[2];
       GK_UNROLL
       for (int h = 0; h < 2; ++h) {
         GK_UNROLL
-        for (uint32_t d = 1; d < 4; d *= 2) {
-          const float other = shfl_xor(now[h], d);
-          now[h] = other > now[h] ? other : now[h];
-        }
-        const float base = now[h] == -k_infinity ? 0 : now[h];
-        shrink[h] = ex2_approx(largest[h] - base);
+        for (uint32_t d = 1; d < 4; d *= 2) now[h] = max_f32(now[h], shfl_xor(now[h], d));
+        base[h] = now[h] == -k_infinity ? 0 : now[h] * a.scale_log2;
+        shrink[h] = ex2_approx(fma(largest[h], a.scale_log2, -base[h]));
         largest[h] = now[h];
-        now[h] = base;
         total[h] *= shrink[h];
       }
       GK_UNROLL
       for (int i = 0; i < 64; ++i) {
-        score[i] = ex2_approx(score[i] - now[i / 2 % 2]);
+        score[i] = ex2_approx(fma(score[i], a.scale_log2, -base[i / 2 % 2]));
         total[i / 2 % 2] += score[i];
       }
     };
@@ -197,28 +199,48 @@ struct attention_wgmma {
       }
     };
 
+    // The groups take turns in queueing products, so that one has the tensor cores while the other one is at its
+    // softmax.
+    const auto wait_for_turn = [&] { bar_sync(4 + group, 256); };
+    const auto pass_turn = [&] { bar_arrive(5 - group, 256); };
+
+    const auto add_tile = [&]<bool Masked>(int32_t tile) {
+      float shrink[2];
+      wait_for_turn();
+      issue_scores(tile);
+      issue_out(tile - 1);
+      if (group == 0 || tile + 1 < tiles) pass_turn();
+      wgmma_wait<1>();
+      wgmma_hold(score);
+      release(0, tile);
+      softmax.template operator()<Masked>(tile, shrink);  // while the product with V is under way
+      wgmma_hold(score);                                  // or the compiler moves the softmax behind the wait
+      wgmma_wait<0>();
+      wgmma_hold(out);
+      release(1, tile - 1);
+      GK_UNROLL
+      for (int i = 0; i < k_out; ++i) out[i] *= shrink[i / 2 % 2];
+      pack_probabilities();
+    };
+
     if (tiles > 0) {
       float shrink[2];
+      if (group == 1 && tiles > 1) pass_turn();
       issue_scores(0);
       wgmma_wait<0>();
       wgmma_hold(score);
       release(0, 0);
-      softmax(0, shrink);
+      if (whole > 0)
+        softmax.template operator()<false>(0, shrink);
+      else
+        softmax.template operator()<true>(0, shrink);
       pack_probabilities();
-      for (int32_t tile = 1; tile < tiles; ++tile) {
-        issue_scores(tile);
-        issue_out(tile - 1);
-        wgmma_wait<1>();
-        wgmma_hold(score);
-        release(0, tile);
-        softmax(tile, shrink);  // while the product with V is under way
-        wgmma_wait<0>();
-        wgmma_hold(out);
-        release(1, tile - 1);
-        GK_UNROLL
-        for (int i = 0; i < k_out; ++i) out[i] *= shrink[i / 2 % 2];
-        pack_probabilities();
-      }
+      // Two loops: with a branch on the way to the softmax, ptxas waits for the product with V before it.
+      int32_t tile = 1;
+      GK_NO_UNROLL
+      for (; tile < whole; ++tile) add_tile.template operator()<false>(tile);
+      GK_NO_UNROLL
+      for (; tile < tiles; ++tile) add_tile.template operator()<true>(tile);
       issue_out(tiles - 1);
       wgmma_wait<0>();
       wgmma_hold(out);
@@ -234,13 +256,21 @@ struct attention_wgmma {
       const int64_t token = w.q_begin + row / a.group, head = head_kv * a.group + row % a.group;
       const float inverse = total[h] == 0 ? 0 : div_rn(1, total[h]);
       const int64_t to = token * a.o_token_stride + head * a.o_head_stride;
-      GK_UNROLL
-      for (int j = 0; j < k_out / 4; ++j)
-        store_pair<T>(a, to, j * 8 + int32_t(lane % 4) * 2, out[4 * j + 2 * h] * inverse,
-                      out[4 * j + 2 * h + 1] * inverse);
+      if (a.pair_o && a.o_type != GK_F32 && a.head_dim == Panels * 64) {
+        const gptr<uint32_t> out_row = ptr_cast<uint32_t>(ptr_cast<uint16_t>(a.o) + to) + lane % 4;
+        GK_UNROLL
+        for (int j = 0; j < k_out / 4; ++j)
+          st_global(out_row + j * 4, pack_f32x2<T>(out[4 * j + 2 * h] * inverse, out[4 * j + 2 * h + 1] * inverse));
+      } else {
+        GK_UNROLL
+        for (int j = 0; j < k_out / 4; ++j)
+          store_pair<T>(a, to, j * 8 + int32_t(lane % 4) * 2, out[4 * j + 2 * h] * inverse,
+                        out[4 * j + 2 * h + 1] * inverse);
+      }
       if (a.has_lse && lane % 4 == 0)
-        st_global(a.lse + head * a.total_q + token,
-                  total[h] == 0 ? -k_infinity : (largest[h] + lg2_approx(total[h])) * 0.6931471805599453f);
+        st_global(
+            a.lse + head * a.total_q + token,
+            total[h] == 0 ? -k_infinity : fma(largest[h], a.scale_log2, lg2_approx(total[h])) * 0.6931471805599453f);
     }
   }
 
@@ -261,10 +291,10 @@ struct attention_wgmma {
     bar_sync();
     const uint32_t group = thread_idx().x / 128;
     if (group == 0) {
-      setmaxnreg_dec<32>();
+      setmaxnreg_dec<40>();
       load(a, w, tiles);
     } else {
-      setmaxnreg_inc<240>();
+      setmaxnreg_inc<232>();
       consume(a.a, w, tiles, rows, group - 1);
     }
   }

@@ -12,6 +12,7 @@
 #include "implementation.hpp"
 #include "newer_fields.hpp"
 #include "nvml.hpp"
+#include "packed_gemm.hpp"
 #include "tuning.hpp"
 
 namespace gonka::cuda {
@@ -289,6 +290,12 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
       return fail(err, GK_UNSUPPORTED, "%s: unknown fields of a newer host are set", spec->name);
     if (const gk_status status = spec->validate(problem, err); status != GK_OK) return status;
     const capability &can = s.device.description.can;
+    gk_gemm plain;
+    if (op == GK_OP_GEMM && static_cast<const gk_gemm *>(problem)->b_packed != 0) {
+      if (!unpacked(*static_cast<const gk_gemm *>(problem), &plain))
+        return fail(err, GK_INVALID_ARGUMENT, "gemm: b is packed, and no pack of that size exists");
+      problem = &plain;
+    }
     const std::vector<operand> operands = spec->operands(problem);
     // A dry run may come without operands; where they are there, their alignment is part of the answer.
     if (dry_run != 0 && !placed(operands)) {
@@ -300,6 +307,7 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
     if (chosen == nullptr) return GK_UNSUPPORTED;
     if (dry_run != 0) return GK_OK;
     try {
+      runtime::make_current(s.ctx.stream());
       s.ctx.take_variant(s.device.tuned.variant_for(*spec, *chosen, problem, pointers, s.ctx));
       chosen->run(problem, pointers, s.ctx);
     } catch (const device_error &e) {
@@ -307,6 +315,37 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
       if (s.ctx.records()) s.recording_failed = e.status;
       throw;
     }
+    return GK_OK;
+  });
+}
+
+gk_status gemm_pack(gk_stream *stream, const gk_gemm_pack *pack, gk_buffer **out, gk_error *err) {
+  stream_state &s = state(stream);
+  return guard(&s.device, err, [&]() -> gk_status {
+    if (s.ctx.records()) return refuse_recording(err);
+    if (const gk_status status = gemm_pack_validate(*pack, err); status != GK_OK) return status;
+    const bool pair = pack->epilogue == GK_EPILOGUE_SWIGLU;
+    const packed_layout layout = layout_of_pack(pack->n, pack->k, pack->b_type, pair);
+    const uint64_t from_stride = uint64_t(pack->ldb) * dtype_size(pack->b_type);
+    if (layout.too_large || std::max(from_stride, layout.stride_bytes) > runtime::k_largest_row_stride)
+      return fail(err, GK_UNSUPPORTED, "gemm_pack: %lld x %lld is too large", static_cast<long long>(pack->n),
+                  static_cast<long long>(pack->k));
+    const uint64_t extent = layout.size == 0 ? 0 : uint64_t(pack->n - 1) * from_stride + layout.row_bytes;
+    const gk_ref *const sources[] = {&pack->b, &pack->b2};
+    for (int i = 0; i <= int(pair); ++i) {
+      if (extent != 0 && sources[i]->buffer == nullptr)
+        return fail(err, GK_INVALID_ARGUMENT, "gemm_pack: operand %s is absent; expected a buffer",
+                    i == 0 ? "b" : "b2");
+      if (sources[i]->buffer != nullptr && !inside(sources[i]->buffer, sources[i]->offset, extent))
+        return out_of_range(sources[i]->buffer, "gemm_pack", sources[i]->offset, extent, err);
+    }
+    auto made = std::make_unique<buffer_state>(
+        buffer_state{s.device, device_memory(s.device.index, std::max<uint64_t>(layout.size, 1))});
+    for (int i = 0; extent != 0 && i <= int(pair); ++i)
+      runtime::copy_rows(s.ctx.stream(), static_cast<char *>(made->memory.data()) + uint64_t(i) * layout.matrix_bytes,
+                         layout.stride_bytes, at(sources[i]->buffer, sources[i]->offset), from_stride, layout.row_bytes,
+                         uint64_t(pack->n));
+    *out = reinterpret_cast<gk_buffer *>(made.release());
     return GK_OK;
   });
 }
@@ -491,7 +530,7 @@ const gk_backend &backend() {
       .run = run,
       .implementation = implementation_name,
       .buffer_pointer = nullptr,
-      .gemm_pack = nullptr,
+      .gemm_pack = gemm_pack,
       .device_telemetry = device_telemetry,
       .record_begin = record_begin,
       .record_end = record_end,

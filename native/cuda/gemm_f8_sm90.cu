@@ -9,7 +9,8 @@ GK_KERNEL(k_wgmma_threads, 1)
 gemm_wgmma_f8_kernel(GK_GRID_CONSTANT wgmma_args a) {
   using kernel = gemm_wgmma_f8<T, wgmma_square, Pair>;
   kernel::run(a, [&](int64_t row0, int64_t column0, const auto &d, const auto &d2) {
-    store_accumulators<float, kernel::k_sums, Pair>(a.g, row0, column0, d, d2);
+    store_accumulators<float, kernel::k_sums, Pair>(a.g, row0, column0, d, d2,
+                                                    ptr_cast<float>(kernel::base::staging()));
   });
 }
 

@@ -88,7 +88,6 @@ const gk_gemm &view(const void *problem) {
 }
 
 const char *reject_common(const gk_gemm &p) {
-  if (p.b_packed != 0) return "b is packed, and this backend packs nothing";
   if (ceil_div(p.m, 16) * ceil_div(p.n, 32) > 0x7fffffff) return "more than 2^31 - 1 tiles";
   return nullptr;
 }

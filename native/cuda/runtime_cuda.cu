@@ -215,6 +215,14 @@ void fill(stream *s, void *memory, uint8_t value, uint64_t bytes) {
   check(cudaMemsetAsync(memory, value, bytes, s->handle), "fill");
 }
 
+void copy_rows(stream *s, void *to, uint64_t to_stride, const void *from, uint64_t from_stride, uint64_t row_bytes,
+               uint64_t rows) {
+  refuse_while_recording(s, "a copy of rows");
+  check(cudaSetDevice(int(s->device)), "cudaSetDevice");
+  check(cudaMemcpy2DAsync(to, to_stride, from, from_stride, row_bytes, rows, cudaMemcpyDeviceToDevice, s->handle),
+        "copy of rows");
+}
+
 // Relaxed: what else the process does - allocating, copying on other streams - is none of the recording's business, and
 // nothing of it touches this stream.
 void record_begin(stream *s) {

@@ -225,4 +225,31 @@ void check_barriers_at_exit(machine &m) {
       }
 }
 
+namespace {
+
+void change_registers(warp &w, uint32_t, void *const *arguments) {
+  w.registers = *static_cast<const uint32_t *>(arguments[0]);
+}
+
+}  // namespace
+
+void set_registers(uint32_t registers, site at) {
+  constexpr uint32_t k_multiprocessor = 65536, k_most = 255, k_least = 24;
+  collective("setmaxnreg", k_full_mask, true, &registers, change_registers, at);
+  const block &b = *self().block;
+  const uint32_t threads = threads_of(*g_machine);
+  const uint32_t each = std::min(k_multiprocessor / threads, k_most) / 8 * 8;
+  uint32_t wanted = 0;
+  for (const warp &w : g_machine->warps) {
+    if (w.lanes[0] == nullptr || w.lanes[0]->block != &b) continue;
+    // Who has not said so yet may still go down to the least.
+    wanted += (w.registers != 0 ? w.registers : k_least) * k_warp_size;
+  }
+  const uint32_t pool = each * ((threads + k_warp_size - 1) / k_warp_size) * k_warp_size;
+  if (wanted > pool)
+    stop(fault::deadlock, at,
+         "setmaxnreg %u: the warps of the block want %u registers together, and it has %u (%u a thread)", registers,
+         wanted, pool, each);
+}
+
 }  // namespace gonka::emulator

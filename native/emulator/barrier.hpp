@@ -8,6 +8,9 @@ namespace gonka::emulator {
 // barrier.sync / bar.sync id, count. count 0: every thread of the block.
 void barrier_sync(uint32_t id, uint32_t count, site at);
 void barrier_arrive(uint32_t id, uint32_t count, site at);
+// setmaxnreg, by a whole warp. A launch gets the most registers that let one block run, in eights; warps that want more
+// together would wait for each other for ever (PTX ISA, setmaxnreg: .inc blocks until the block's pool has enough).
+void set_registers(uint32_t registers, site at);
 void leave_block(thread &t);  // a thread exits
 
 // mbarrier at a shared offset of a block of the cluster. See PTX ISA, "mbarrier".

@@ -203,6 +203,7 @@ void prepare_cluster(machine &m) {
     for (uint32_t w = 0; w < warps_per_block; ++w) {
       warp &p = m.warps[rank * warps_per_block + w];
       p.present = 0;
+      p.registers = 0;
       std::fill(p.lanes, p.lanes + k_warp_size, nullptr);
       p.known.assign(m.clock_count(), 0);
       for (rendezvous &r : p.open) r.mask = r.arrived = 0;

@@ -69,6 +69,7 @@ struct rendezvous {
 struct warp {
   thread *lanes[k_warp_size];
   uint32_t present = 0;         // lanes that exist
+  uint32_t registers = 0;       // per thread, by setmaxnreg; 0: those of the launch
   std::vector<uint32_t> known;  // clock of every thread of the cluster (and of both agents) it knows about
   rendezvous open[4];           // collectives under way; disjoint masks
   bool wgmma_fenced = false;    // wgmma.fence since the last wait

@@ -444,12 +444,12 @@ void wgmma_hold(D (&)[N]) {}
 template <int Registers>
 void setmaxnreg_inc(GK_SITE) {
   static_assert(Registers % 8 == 0 && Registers >= 24 && Registers <= 256);
-  emulator::collective("setmaxnreg", emulator::k_full_mask, true, nullptr, nullptr, at);
+  emulator::set_registers(Registers, at);
 }
 template <int Registers>
 void setmaxnreg_dec(GK_SITE) {
   static_assert(Registers % 8 == 0 && Registers >= 24 && Registers <= 256);
-  emulator::collective("setmaxnreg", emulator::k_full_mask, true, nullptr, nullptr, at);
+  emulator::set_registers(Registers, at);
 }
 
 // ----------------------------------------------------------------------------------------------------------- tcgen05
@@ -495,9 +495,16 @@ inline float fma(float a, float b, float c) {
 inline double fma(double a, double b, double c) {
   return std::fma(a, b, c);
 }
+inline float max_f32(float a, float b) {
+  return std::fmax(a, b);
+}
 inline float ex2_approx(float x) {
   const float y = std::exp2(x);
   return y < 0x1p-126f ? 0.0f : y;
+}
+inline float rcp_approx(float x) {
+  const float y = 1 / x;
+  return std::fabs(y) < 0x1p-126f ? std::copysign(0.0f, y) : y;
 }
 inline float lg2_approx(float x) {
   return std::log2(x);

@@ -155,6 +155,11 @@ stream *stream_open(uint32_t device) {
 void stream_close(stream *s) noexcept {
   delete s;
 }
+// A driver's call without a context fails; here only this function gives a thread one.
+thread_local bool t_current = false;
+void make_current(const stream *) {
+  t_current = true;
+}
 void synchronize(stream *s) {
   refuse_while_recording(s, "waiting for the device");
   finish(s->device);
@@ -227,7 +232,19 @@ void fill(stream *s, void *memory, uint8_t value, uint64_t bytes) {
   if (!emulator::fill(memory, value, bytes)) throw device_error(GK_DEVICE_ERROR, 1, "fill: outside a buffer");
 }
 
+void copy_rows(stream *s, void *to, uint64_t to_stride, const void *from, uint64_t from_stride, uint64_t row_bytes,
+               uint64_t rows) {
+  refuse_while_recording(s, "a copy of rows");
+  fail_if_lost(s->device);
+  std::vector<char> row(row_bytes);
+  for (uint64_t i = 0; i < rows; ++i)
+    if (!emulator::read(row.data(), static_cast<const char *>(from) + i * from_stride, row_bytes) ||
+        !emulator::write(static_cast<char *>(to) + i * to_stride, row.data(), row_bytes))
+      throw device_error(GK_DEVICE_ERROR, 1, "copy of rows: outside a buffer");
+}
+
 ptx::tensor_map make_tensor_map(const tensor_request &r) {
+  if (!t_current) throw device_error(GK_DEVICE_ERROR, 201, "tensor map: no device is current in this thread");
   emulator::tensor_description d{static_cast<uint8_t *>(r.base),
                                  r.dimensions,
                                  r.element_bytes,

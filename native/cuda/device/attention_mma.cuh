@@ -1,10 +1,11 @@
 // Fused attention on mma.sync: online softmax in registers, K and V through a two-stage cp.async pipeline; for sm_80
 // and every later architecture. After Dao, FlashAttention-2, arXiv 2307.08691, section 3.
 //
-// A block has 64 rows (see attention_args.hpp), a warp 16 of them. Shared memory: Q [64][D], then two stages of
-// K [keys][D] and V [keys][D], D being head_dim rounded up to 64, 96, 128 or 256 and filled with zeros. 16-byte chunk c
-// of row r lies at c ^ (r % 8) (D 96: c ^ (r / 2 % 4), as its rows are not a multiple of 128 bytes): free of bank
-// conflicts for ldmatrix and cp.async.
+// A block has 64 rows (see attention_args.hpp), a warp 16 of them; short sequences have blocks of one warp, so that no
+// rows and keys are loaded that do not exist. Both add in the same order. Shared memory: Q [rows][D], then two stages
+// of K [keys][D] and V [keys][D], D being head_dim rounded up to 64, 96, 128 or 256 and filled with zeros. 16-byte
+// chunk c of row r lies at c ^ (r % 8) (D 96: c ^ (r / 2 % 4), as its rows are not a multiple of 128 bytes): free of
+// bank conflicts for ldmatrix and cp.async.
 #pragma once
 
 #include "attention_args.hpp"
@@ -12,20 +13,20 @@
 namespace gonka::cuda {
 
 // Shapes by padded head_dim. keys: per stage, so that two stages and Q fit into the 99 KiB of sm_86, sm_89 and sm_120.
-template <int D>
+template <int D, int Rows = 64>
 struct attention_shape {
-  static constexpr int k_keys = D <= 128 ? 64 : 32;
-  static constexpr int k_rows = 64;
-  static constexpr uint32_t k_threads = 128;
+  static constexpr int k_keys = Rows == 16 ? 16 : D <= 128 ? 64 : 32;
+  static constexpr int k_rows = Rows;
+  static constexpr uint32_t k_threads = Rows * 2;
   static constexpr uint32_t k_row_bytes = D * 2;
   static constexpr uint32_t k_tile_bytes = k_keys * k_row_bytes;
   static constexpr uint32_t k_q_bytes = k_rows * k_row_bytes;
   static constexpr uint32_t k_shared_bytes = k_q_bytes + 4 * k_tile_bytes;
 };
 
-template <class T, int D>
+template <class T, int D, int Rows>
 struct attention_mma {
-  using shape = attention_shape<D>;
+  using shape = attention_shape<D, Rows>;
   static constexpr int k_keys = shape::k_keys, k_chunks = D / 8;
   static constexpr int k_score_tiles = k_keys / 8, k_out_tiles = D / 8;
 
@@ -201,16 +202,16 @@ struct attention_mma {
   }
 };
 
-template <class T, int D>
-GK_KERNEL(attention_shape<D>::k_threads, 1)
+template <class T, int D, int Rows>
+GK_KERNEL((attention_shape<D, Rows>::k_threads), 1)
 attention_mma_kernel(attention_args a) {
-  attention_mma<T, D>::run(a);
+  attention_mma<T, D, Rows>::run(a);
 }
 
 template <class T>
 void run_attention_mma(const gk_attention &p, places at, context &ctx) {
-  const auto go = [&]<int D>() {
-    using shape = attention_shape<D>;
+  const auto go = [&]<int D, int Rows>() {
+    using shape = attention_shape<D, Rows>;
     attention_args a;
     const uint32_t items = prepare_attention(p, at, ctx, shape::k_rows, a);
     if (items == 0) return;
@@ -218,16 +219,22 @@ void run_attention_mma(const gk_attention &p, places at, context &ctx) {
                                           .grid_y = uint32_t(p.num_heads_kv),
                                           .threads = shape::k_threads,
                                           .shared_bytes = shape::k_shared_bytes};
-    runtime::launch(ctx.stream(), &attention_mma_kernel<T, D>, launch, a);
+    runtime::launch(ctx.stream(), &attention_mma_kernel<T, D, Rows>, launch, a);
   };
-  if (p.head_dim <= 64)
-    go.template operator()<64>();
+  bool is_short = p.head_dim <= 128;
+  for (uint32_t b = 0; b < p.batch; ++b)
+    is_short = is_short && (p.cu_seqlens_q[b + 1] - p.cu_seqlens_q[b]) * (p.num_heads / p.num_heads_kv) <= 16 &&
+               p.cu_seqlens_k[b + 1] - p.cu_seqlens_k[b] <= 16;
+  if (is_short)
+    p.head_dim <= 64 ? go.template operator()<64, 16>() : go.template operator()<128, 16>();
+  else if (p.head_dim <= 64)
+    go.template operator()<64, 64>();
   else if (p.head_dim <= 96)
-    go.template operator()<96>();
+    go.template operator()<96, 64>();
   else if (p.head_dim <= 128)
-    go.template operator()<128>();
+    go.template operator()<128, 64>();
   else
-    go.template operator()<256>();
+    go.template operator()<256, 64>();
 }
 
 }  // namespace gonka::cuda

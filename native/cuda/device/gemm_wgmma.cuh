@@ -6,9 +6,8 @@
 // announces the bytes) and empty when all eight consumer warps have waited for the wgmma that read it (empty[s]).
 //
 // Shared memory: stages of A [128][128 bytes of k] and B [block_n][128 bytes of k] in the 128-byte swizzle, each at a
-// multiple of 1024; then the barriers.
+// multiple of 1024; then the barriers; then what store_accumulators needs.
 // SWIGLU pair: the B tile is block_n / 2 rows of B, then as many of B2; a thread owns gate and up of a column.
-#include "device/gemm_rows.cuh"
 #pragma once
 
 #include <type_traits>
@@ -25,7 +24,7 @@ struct wgmma_tile {
 struct wgmma_wide {  // 48 KiB a stage; 128 accumulators a thread: most products per byte of shared memory read
   static constexpr wgmma_tile tile = {256, 4, 1};
 };
-struct wgmma_wide_cluster {  // the same with two thirds of its loads: L2 is what limits the wide tile
+struct wgmma_wide_cluster {  // the same with two thirds of its loads
   static constexpr wgmma_tile tile = {256, 4, 2};
 };
 struct wgmma_square {  // 32 KiB a stage: for D with too few tiles of the other kind
@@ -53,11 +52,15 @@ struct gemm_wgmma {
   static constexpr int k_sums = k_columns / 2;                                                 // per thread and product
   static constexpr uint32_t k_a_bytes = k_block_m * k_row_bytes, k_stage_bytes = k_a_bytes + k_block_n * k_row_bytes;
   static constexpr uint32_t k_barriers = k_stages * k_stage_bytes;
-  static constexpr uint32_t k_shared_bytes = k_barriers + k_stages * 16;
+  static constexpr uint32_t k_staging = k_barriers + k_stages * 16;
+  static constexpr uint32_t k_shared_bytes = k_staging + k_consumer_warps * k_rows_staging_bytes;
   static constexpr int64_t k_stage_k = k_row_bytes / sizeof(T);
 
   GK_DEVICE static sptr<uint64_t> full(uint32_t stage) { return shared_at<uint64_t>(k_barriers + stage * 16); }
   GK_DEVICE static sptr<uint64_t> empty(uint32_t stage) { return shared_at<uint64_t>(k_barriers + stage * 16 + 8); }
+
+  // For store_accumulators: this warp's, of one of the consumer groups.
+  GK_DEVICE static sptr<sum> staging() { return shared_at<sum>(k_staging + (warp_id() - 4) * k_rows_staging_bytes); }
 
   // `tile` counts tiles of a cluster. Eight rows of tiles at a time share rows of A and B in L2.
   GK_DEVICE static void origin(const wgmma_args &a, uint32_t tile, int64_t *row0, int64_t *column0) {

@@ -28,7 +28,8 @@
 //   tcgen05    tcgen05_alloc<columns> tcgen05_dealloc<columns> tcgen05_relinquish_alloc_permit, tcgen05_mma<kind> (one
 //              thread; descriptors from tcgen05_descriptor.hpp), tcgen05_commit, tcgen05_ld_32x32b, tcgen05_wait_ld,
 //              tcgen05_fence_before_thread_sync, tcgen05_fence_after_thread_sync
-//   numbers    to_f32 from_f32<T> fma ex2_approx lg2_approx rcp_approx rsqrt_approx sqrt_rn div_rn and bit casts
+//   numbers    to_f32 from_f32<T> fma max_f32 ex2_approx lg2_approx rcp_approx rsqrt_approx sqrt_rn div_rn and bit
+//   casts
 #pragma once
 
 #include <cstdint>

@@ -265,9 +265,17 @@ GK_DEVICE float fma(float a, float b, float c) {
 GK_DEVICE double fma(double a, double b, double c) {
   return __fma_rn(a, b, c);
 }
+GK_DEVICE float max_f32(float a, float b) {  // of a number and NaN: the number
+  return fmaxf(a, b);
+}
 GK_DEVICE float ex2_approx(float x) {  // 2^x, relative error 2^-22; flushes subnormal results
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+GK_DEVICE float rcp_approx(float x) {  // 1 / x, at most 1 ulp; flushes subnormal results
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 GK_DEVICE float lg2_approx(float x) {

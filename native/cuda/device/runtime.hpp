@@ -55,6 +55,8 @@ device_description describe(uint32_t device);
 stream *stream_open(uint32_t device);
 void stream_close(stream *s) noexcept;  // waits for queued work
 void synchronize(stream *s);
+// Makes the stream's device the calling thread's: every other function here does so itself but make_tensor_map.
+void make_current(const stream *s);
 
 void *allocate(uint32_t device, uint64_t bytes);
 void release(uint32_t device, void *memory) noexcept;
@@ -65,6 +67,10 @@ extern const bool k_exact_scratch;
 void copy_to_device(stream *s, void *to, const void *from, uint64_t bytes);
 void copy_to_host(stream *s, void *to, const void *from, uint64_t bytes);
 void fill(stream *s, void *memory, uint8_t value, uint64_t bytes);
+// Rows of row_bytes from one place of the device to another; strides in bytes, at most k_largest_row_stride.
+constexpr uint64_t k_largest_row_stride = 0x7fffffff;
+void copy_rows(stream *s, void *to, uint64_t to_stride, const void *from, uint64_t from_stride, uint64_t row_bytes,
+               uint64_t rows);
 
 // Between these two, launches and fills on s are recorded instead of queued; copies and synchronize are refused. end
 // throws if the recording came to nothing; s is then as before. A recording is replayed on the stream that made it.
@@ -96,7 +102,7 @@ struct tensor_request {
   uint64_t stride_bytes[2];  // multiples of 16
   uint32_t box[3];           // at most 256 each
 };
-ptx::tensor_map make_tensor_map(const tensor_request &request);
+ptx::tensor_map make_tensor_map(const tensor_request &request);  // the device must be current
 
 // A device address for a kernel's parameters.
 template <class T>

@@ -8,7 +8,5 @@
 namespace gonka::cuda::runtime {
 
 cudaStream_t native_handle(const stream *s);
-// Makes the stream's device the calling thread's.
-void make_current(const stream *s);
 
 }  // namespace gonka::cuda::runtime

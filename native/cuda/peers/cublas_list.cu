@@ -92,13 +92,14 @@ cublas_handle handle_of(uint32_t device) {
 const char *reject(const void *problem, const capability &) {
   const gk_gemm &p = *static_cast<const gk_gemm *>(problem);
   if (!api().missing.empty()) return api().missing.c_str();
-  if (p.b_packed != 0) return "b is packed";
   if (p.epilogue != GK_EPILOGUE_NONE) return "cublasGemmEx has no such epilogue";
   if (p.a_type != p.b_type || data_type(p.a_type) < 0 || data_type(p.d_type) < 0) return "not for these operand types";
   constexpr int64_t most = 0x7fffffff;
   if (p.m > most || p.n > most || p.k > most || p.lda > most || p.ldb > most || p.ldd > most)
     return "an extent of 2^31";
   if (p.m == 0 || p.n == 0 || p.k == 0) return "an extent is 0";
+  if (p.a_type == GK_I8 && ((p.lda | p.ldb | p.ldd | p.n | p.k) % 4 != 0))
+    return "int8 wants extents and strides that are multiples of 4";
   if (p.beta != 0 && (p.ldc != p.ldd || p.c.buffer != p.d.buffer || p.c.offset != p.d.offset)) return "C is not D";
   return nullptr;
 }
@@ -120,7 +121,14 @@ void run(void *problem, places at, context &ctx) {
       "cublasGemmEx");
 }
 
-constexpr implementation k_list[] = {{"cublas", reject, nullptr, run}};
+const char *reject_places(const void *problem, places at) {
+  const bool exact = static_cast<const gk_gemm *>(problem)->a_type == GK_I8;
+  return !exact || (aligned_16(at[k_gemm_a]) && aligned_16(at[k_gemm_b]) && aligned_16(at[k_gemm_d]))
+             ? nullptr
+             : "int8 wants aligned operands";
+}
+
+constexpr implementation k_list[] = {{"cublas", reject, reject_places, run}};
 
 }  // namespace
 

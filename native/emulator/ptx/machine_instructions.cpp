@@ -166,7 +166,7 @@ bool vote_all(bool predicate, uint32_t mask, int line) {
 void setmaxnreg(uint32_t registers, int line) {
   if (registers % 8 != 0 || registers < 24 || registers > 256)
     stop(fault::bad_operand, here(line), "setmaxnreg %u; expected a multiple of 8 from 24 to 256", registers);
-  collective("setmaxnreg", k_full_mask, true, nullptr, nullptr, here(line));
+  set_registers(registers, here(line));
 }
 void trap(int line) {
   stop(fault::bad_operand, here(line), "trap");

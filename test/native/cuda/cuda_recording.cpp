@@ -161,15 +161,27 @@ void what_cannot_be_recorded() {
   CHECK_EQ(message_of([&] { s.record([&] { throw status_error(GK_CANCELLED, "stop"); }, &why); }), "33 stop");
 
   // An op that no implementation takes is not computed on the host behind one's back.
-  gk_gemm g = make<gk_gemm>();
-  g.a_type = g.b_type = g.d_type = GK_F16;
-  g.m = g.n = g.k = g.lda = g.ldb = g.ldc = g.ldd = 16;
-  g.alpha = 1;
-  g.b_packed = 1;
-  g.a = job.x.at(), g.b = job.w.at(), g.d = job.h.at();
+  const int64_t empty[] = {0, 0};
+  gk_attention a = make<gk_attention>();
+  a.qkv_type = a.o_type = GK_F16;
+  a.batch = 1;
+  a.num_heads = a.num_heads_kv = 65536;
+  a.head_dim = 8;
+  a.softmax_scale = 1;
+  a.cu_seqlens_q = a.cu_seqlens_k = empty;
+  a.q_token_stride = a.k_token_stride = a.v_token_stride = a.o_token_stride = 65536 * 8;
+  a.q_head_stride = a.k_head_stride = a.v_head_stride = a.o_head_stride = 8;
+  a.q = job.x.at(), a.k = job.x.at(), a.v = job.x.at(), a.o = job.o.at();
   why.clear();
-  CHECK(!s.record([&] { s.run(GK_OP_GEMM, &g); }, &why));
-  CHECK(why.find("packs nothing") != std::string::npos);
+  CHECK(!s.record([&] { s.run(GK_OP_ATTENTION, &a); }, &why));
+  CHECK(why.find("more than 65535 key/value heads") != std::string::npos);
+
+  // Packing is no op either.
+  gk_gemm_pack pack = make<gk_gemm_pack>();
+  pack.a_type = pack.b_type = GK_F16;
+  pack.n = pack.k = pack.ldb = 16;
+  pack.b = job.w.at();
+  CHECK(message_of([&] { s.record([&] { s.pack(pack); }, &why); }).find(refused) != std::string::npos);
 
   // And after all that the stream works.
   job.run(s);

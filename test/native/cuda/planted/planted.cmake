@@ -55,6 +55,7 @@ planted_kernel(wgmma gemm_wgmma.cuh wrong_atom_stride "wgmma_descriptor(rows + p
                "wgmma_descriptor(rows + part, 0, k_atom_bytes / 2)")
 planted_kernel(wgmma gemm_wgmma.cuh arrival_too_few "mbarrier_init(empty(stage), k_consumer_warps * k_cluster)"
                "mbarrier_init(empty(stage), k_consumer_warps - 1)")
+planted_kernel(wgmma gemm_wgmma.cuh too_many_registers "setmaxnreg_dec<40>()" "setmaxnreg_dec<64>()")
 planted_kernel(wgmma gemm_wgmma.cuh missing_fence "wgmma_fence();" "")
 planted_kernel(wgmma gemm_wgmma.cuh stale_accumulator "const bool accumulate = step != 0 || part != 0;"
                "const bool accumulate = true;")

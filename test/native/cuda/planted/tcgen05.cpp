@@ -17,6 +17,7 @@ kernel(GK_GRID_CONSTANT tcgen05_args a) {
 
 int main() {
   runtime::stream *stream = runtime::stream_open(3);  // the emulated B200
+  runtime::make_current(stream);
   const auto launch = [&](const planted::problem &p, void *a, void *b, void *d) {
     tcgen05_args args{};
     gemm_args &g = args.g;

@@ -16,7 +16,7 @@ GK_KERNEL(k_wgmma_threads, 1)
 kernel(GK_GRID_CONSTANT wgmma_args a) {
   using mainloop = gemm_wgmma<f16, shape, false>;
   mainloop::run(a, [&](int64_t row0, int64_t column0, const auto &d, const auto &d2) {
-    store_accumulators<float, mainloop::k_sums, false>(a.g, row0, column0, d, d2);
+    store_accumulators<float, mainloop::k_sums, false>(a.g, row0, column0, d, d2, mainloop::staging());
   });
 }
 
@@ -24,6 +24,7 @@ kernel(GK_GRID_CONSTANT wgmma_args a) {
 
 int main() {
   runtime::stream *stream = runtime::stream_open(2);  // the emulated H100
+  runtime::make_current(stream);
   const auto launch = [&](const planted::problem &p, void *a, void *b, void *d) {
     gemm_args g{};
     g.m = p.m, g.n = p.n, g.k = p.k, g.lda = g.ldb = p.ld, g.ldd = p.n;
