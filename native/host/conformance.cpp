@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "case_run.hpp"
 #include "conformance_run.hpp"
@@ -16,6 +17,7 @@ struct passed_case {
   const op_case *test;
   double cost;                  // of calling it: bytes and operations
   std::vector<uint32_t> types;  // of its operands
+  uint64_t lead_elements;       // at which it was accepted
 };
 
 // How one implementation fares with the cases of one op.
@@ -87,7 +89,7 @@ class op_suite {
   std::string find_any_fault(const op_case &test, uint32_t implementation, bool packed, progress &p,
                              comparison *measures) {
     case_variant variant{.implementation = implementation, .packed = packed};
-    bool accepted = false;
+    std::optional<uint64_t> accepted_lead;
     std::string reason;
     for (const uint64_t lead : {1, 0}) {
       variant.lead_elements = lead;
@@ -97,21 +99,22 @@ class op_suite {
         reason = first.message;
         continue;
       }
-      accepted = true;
       const std::string where = lead == 0 ? "" : "operands at odd offsets: ";
       if (const std::string fault = judged(test, first, measures); !fault.empty()) return where + fault;
-      if (lead == 0) continue;
+      if (accepted_lead) continue;
+      accepted_lead = lead;
       variant.poison = k_other_poison;
       const case_outcome second = run_case(run_.table, run_.device_handle, stream_.get(), spec_, test, variant);
       if (second.status != GK_OK) return "the second of two equal calls: " + second.message;
       if (const std::string fault = find_difference(first, second); !fault.empty()) return fault;
     }
-    if (!accepted) {
+    if (!accepted_lead) {
       p.skips.emplace_back(test.name + (packed ? ", packed" : ""), reason);
       return k_skipped;
     }
     p.accepted_any = true;
-    passed_case done{&test, double(size_of(want(test).problem)) + plain_operations(spec_, want(test).problem), {}};
+    passed_case done{
+        &test, double(size_of(want(test).problem)) + plain_operations(spec_, want(test).problem), {}, *accepted_lead};
     for (size_t i = 0; i < want(test).problem.operands.size(); ++i)
       done.types.push_back(want(test).problem.present[i] ? want(test).problem.operands[i].dtype : 0);
     p.passed.push_back(std::move(done));
@@ -133,7 +136,7 @@ class op_suite {
         if (run_.cancelled()) return;
         if (std::find(covered.begin(), covered.end(), c.types) != covered.end()) continue;
         std::string fault;
-        known_variants variants = run_variants(run_, spec_, t, *c.test, &fault);
+        known_variants variants = run_variants(run_, spec_, t, *c.test, c.lead_elements, &fault);
         if (!fault.empty()) return run_.fail(spec_, t.name, c.test->name + ", other data", fault);
         if (!all_different(variants)) continue;
         covered.push_back(c.types);

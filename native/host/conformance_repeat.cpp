@@ -24,8 +24,14 @@ op_case with_other_seed(const op_case &test, size_t variant) {
 // One case in device memory, ready to be called again and again.
 class repeated_case {
  public:
-  repeated_case(conformance_run &run, gk_stream *stream, const op_spec &spec, uint32_t implementation, op_case test)
-      : run_(run), stream_(stream), spec_(spec), implementation_(implementation), test_(std::move(test)) {
+  repeated_case(conformance_run &run, gk_stream *stream, const op_spec &spec, uint32_t implementation,
+                const known_variant &known)
+      : run_(run),
+        stream_(stream),
+        spec_(spec),
+        implementation_(implementation),
+        lead_elements_(known.lead_elements),
+        test_(known.test) {
     place();
   }
 
@@ -56,7 +62,7 @@ class repeated_case {
     placed_.reset();
     problem_ = std::make_unique<built_case>(test_.build(test_));
     placed_ = std::make_unique<placed_case>(run_.table, run_.device_handle, stream_, *problem_,
-                                            placement{.lead_elements = 1, .trail_bytes = k_trail_bytes});
+                                            placement{.lead_elements = lead_elements_, .trail_bytes = k_trail_bytes});
     initial_ = poisoned(*problem_, k_poison);
   }
 
@@ -64,6 +70,7 @@ class repeated_case {
   gk_stream *stream_;
   const op_spec &spec_;
   const uint32_t implementation_;
+  const uint64_t lead_elements_;
   const op_case test_;
   std::unique_ptr<built_case> problem_;
   std::unique_ptr<placed_case> placed_;
@@ -79,7 +86,7 @@ class call_sequence {
       : stream_(open_stream(run.table, run.device_handle)), known_(known), random_(seed), cases_(known.size()) {
     for (size_t c = 0; c < known.size(); ++c)
       for (const known_variant &v : known[c])
-        cases_[c].push_back(std::make_unique<repeated_case>(run, stream_.get(), spec, implementation, v.test));
+        cases_[c].push_back(std::make_unique<repeated_case>(run, stream_.get(), spec, implementation, v));
   }
 
   std::string next() {
@@ -115,13 +122,13 @@ double plain_operations(const op_spec &spec, const built_case &problem) {
 }
 
 known_variants run_variants(conformance_run &run, const op_spec &spec, const tested_implementation &t,
-                            const op_case &test, std::string *fault) {
+                            const op_case &test, uint64_t lead_elements, std::string *fault) {
   const raw_stream stream = open_stream(run.table, run.device_handle);
   known_variants variants;
   for (size_t i = 0; i < k_variants && fault->empty(); ++i) {
-    known_variant v{with_other_seed(test, i), {}};
+    known_variant v{with_other_seed(test, i), lead_elements, {}};
     v.outcome = run_case(run.table, run.device_handle, stream.get(), spec, v.test,
-                         {.implementation = t.index, .lead_elements = 1});
+                         {.implementation = t.index, .lead_elements = lead_elements});
     comparison measures;
     *fault = find_fault(v.test, v.outcome, expected_result(spec, v.test), &measures);
     variants.push_back(std::move(v));

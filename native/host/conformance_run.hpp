@@ -49,6 +49,7 @@ class conformance_run {
 // A case and the bits that an implementation answers it with, judged against the reference.
 struct known_variant {
   op_case test;
+  uint64_t lead_elements;  // see placement
   case_outcome outcome;
 };
 
@@ -57,9 +58,10 @@ using known_variants = std::vector<known_variant>;
 // The work of a problem in instructions of a plain implementation, roughly.
 double plain_operations(const op_spec &spec, const built_case &problem);
 
-// test with several seeds through one implementation. *fault receives why one of them is wrong.
+// test with several seeds through one implementation, operands lead_elements behind an aligned place. *fault receives
+// why one of them is wrong.
 known_variants run_variants(conformance_run &run, const op_spec &spec, const tested_implementation &t,
-                            const op_case &test, std::string *fault);
+                            const op_case &test, uint64_t lead_elements, std::string *fault);
 
 // What only shows over many calls. Each of cases is one case with changing data.
 void check_calls_in_a_row(conformance_run &run, const op_spec &spec, const tested_implementation &t,
