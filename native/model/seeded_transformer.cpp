@@ -76,13 +76,13 @@ struct seeded_transformer::activations {
   buffer ffn;      // silu(w1 h) * w3 h
   buffer x_last, h_last;
   buffer logits;         // [batch, vocab]
+  buffer wide_logits;    // the same in F32, where activations are halves
   buffer positions;      // I32 [batch * seq]: 0 .. seq-1 repeated
   buffer last;           // I32 [batch]: row of each sequence's last token
   buffer last_position;  // I32 [batch]: seq - 1
   std::vector<int64_t> cu_all, cu_last;
   int64_t passes = 0;
-  recording pass;              // from the widened inputs to the logits
-  std::vector<uint16_t> half;  // logits as a half-precision device returns them
+  recording pass;  // from the widened inputs to the logits
 };
 
 seeded_transformer::seeded_transformer(std::shared_ptr<device> device, const seeded_transformer_shape &shape,
@@ -193,7 +193,8 @@ uint64_t seeded_transformer::bytes_per_nonce() const {
   const int64_t kv_dim = head_dim_ * shape_.heads_kv;
   const int64_t per_token = 4 * shape_.dim + 2 * kv_dim + shape_.ffn_hidden;
   const uint64_t element = activation_type_ == GK_F32 ? 4 : 2;
-  return uint64_t(shape_.seq_len * per_token + 2 * shape_.dim + shape_.vocab) * element +
+  const uint64_t widened = activation_type_ == GK_F32 ? 0 : uint64_t(shape_.vocab) * sizeof(float);
+  return uint64_t(shape_.seq_len * per_token + 2 * shape_.dim + shape_.vocab) * element + widened +
          uint64_t(shape_.seq_len * shape_.dim) * k_half;
 }
 
@@ -222,6 +223,7 @@ void seeded_transformer::reserve(int64_t batch) {
   a->x_last = floats(batch, shape_.dim);
   a->h_last = floats(batch, shape_.dim);
   a->logits = floats(batch, shape_.vocab);
+  if (activation_type_ != GK_F32) a->wide_logits = buffer(*device_, uint64_t(batch * shape_.vocab) * sizeof(float));
   std::vector<int32_t> positions(static_cast<size_t>(tokens)), last(static_cast<size_t>(batch)),
       last_position(static_cast<size_t>(batch), int32_t(shape_.seq_len - 1));
   for (int64_t t = 0; t < tokens; ++t) positions[size_t(t)] = int32_t(t % shape_.seq_len);
@@ -238,7 +240,6 @@ void seeded_transformer::reserve(int64_t batch) {
   a->positions = upload(positions);
   a->last = upload(last);
   a->last_position = upload(last_position);
-  a->half.resize(activation_type_ == GK_F32 ? 0 : size_t(batch * shape_.vocab));
   act_ = std::move(a);
 }
 
@@ -295,6 +296,18 @@ void seeded_transformer::rotate(const gk_ref &x, int64_t tokens, int64_t heads, 
   p.table = rope_.at();
   p.positions = positions;
   stream_->run(GK_OP_ROPE, &p);
+}
+
+void seeded_transformer::convert(const gk_ref &from, uint32_t from_type, const gk_ref &to, uint32_t to_type,
+                                 int64_t rows, int64_t columns) {
+  gk_gather p = make<gk_gather>();
+  p.x_type = from_type;
+  p.out_type = to_type;
+  p.rows = p.x_rows = rows;
+  p.columns = p.x_columns = p.ldx = p.ldo = columns;
+  p.x = from;
+  p.out = to;
+  stream_->run(GK_OP_GATHER, &p);
 }
 
 void seeded_transformer::last_rows(const gk_ref &from, const gk_ref &to, int64_t batch, uint32_t from_type,
@@ -361,20 +374,15 @@ void seeded_transformer::run_layer(const layer &l, bool last, int64_t batch) {
 void seeded_transformer::run_layers(int64_t batch) {
   activations &a = *act_;
   const int64_t tokens = batch * shape_.seq_len;
-  gk_gather widen = make<gk_gather>();
-  widen.x_type = GK_F16;
-  widen.out_type = activation_type_;
-  widen.rows = widen.x_rows = tokens;
-  widen.columns = widen.x_columns = widen.ldx = widen.ldo = shape_.dim;
-  widen.x = a.input.at();
-  widen.out = a.x.at();
-  stream_->run(GK_OP_GATHER, &widen);
+  convert(a.input.at(), GK_F16, a.x.at(), activation_type_, tokens, shape_.dim);
 
   for (size_t l = 0; l < layers_.size(); ++l) run_layer(layers_[l], l + 1 == layers_.size(), batch);
 
   const gk_ref x = shape_.seq_len > 1 ? a.x_last.at() : a.x.at();
   normalise(x, final_norm_, a.h_last.at(), batch);
   multiply(output_, a.h_last.at(), shape_.dim, a.logits.at(), shape_.vocab, batch, false);
+  // The reference widens half-precision logits, too.
+  if (a.wide_logits) convert(a.logits.at(), activation_type_, a.wide_logits.at(), GK_F32, batch, shape_.vocab);
 }
 
 void seeded_transformer::forward(const inputs &inputs, int64_t batch, std::span<float> logits,
@@ -402,13 +410,7 @@ void seeded_transformer::forward(const inputs &inputs, int64_t batch, std::span<
     stream_->replay(a.pass);
   else
     run_layers(batch);
-  if (activation_type_ == GK_F32) {
-    stream_->read(a.logits, 0, logits.data(), logits.size_bytes());
-  } else {
-    // The reference widens half-precision logits on the host too.
-    stream_->read(a.logits, 0, a.half.data(), a.half.size() * k_half);
-    std::ranges::transform(a.half, logits.begin(), f16_to_f32);
-  }
+  stream_->read(a.wide_logits ? a.wide_logits : a.logits, 0, logits.data(), logits.size_bytes());
 }
 
 }  // namespace gonka

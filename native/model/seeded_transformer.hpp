@@ -101,6 +101,8 @@ class seeded_transformer {
   void multiply(const matrix &w, const gk_ref &a, int64_t lda, const gk_ref &d, int64_t ldd, int64_t m, bool add);
   void normalise(const gk_ref &x, uint64_t weight, const gk_ref &y, int64_t rows);
   void rotate(const gk_ref &x, int64_t tokens, int64_t heads, const gk_ref &positions);
+  void convert(const gk_ref &from, uint32_t from_type, const gk_ref &to, uint32_t to_type, int64_t rows,
+               int64_t columns);
   void last_rows(const gk_ref &from, const gk_ref &to, int64_t batch, uint32_t from_type, uint32_t to_type);
   void check_cancel(const std::atomic<bool> *cancel) const;
 
