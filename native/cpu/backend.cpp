@@ -349,6 +349,7 @@ const gk_backend &backend() {
       .recording_free = nullptr,
       .tuning_export = nullptr,
       .tuning_import = nullptr,
+      .choice = nullptr,
   };
   return table;
 }

@@ -319,6 +319,28 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
   });
 }
 
+uint32_t choice(gk_stream *stream, uint32_t op, void *problem) {
+  stream_state &s = state(stream);
+  uint32_t index = 0;
+  guard(&s.device, nullptr, [&]() -> gk_status {
+    const op_spec *spec = find_op(op);
+    if (spec == nullptr || spec->validate(problem, nullptr) != GK_OK) return GK_UNSUPPORTED;
+    gk_gemm plain;
+    if (op == GK_OP_GEMM && static_cast<const gk_gemm *>(problem)->b_packed != 0) {
+      if (!unpacked(*static_cast<const gk_gemm *>(problem), &plain)) return GK_UNSUPPORTED;
+      problem = &plain;
+    }
+    const std::vector<operand> operands = spec->operands(problem);
+    std::vector<void *> pointers;
+    const bool there = placed(operands) && resolve(*spec, operands, pointers, nullptr) == GK_OK;
+    const capability &can = s.device.description.can;
+    const implementation *chosen = pick(*spec, problem, can, there ? &pointers : nullptr, nullptr);
+    if (chosen != nullptr) index = uint32_t(chosen - implementations(op).data()) + 1;
+    return GK_OK;
+  });
+  return index;
+}
+
 gk_status gemm_pack(gk_stream *stream, const gk_gemm_pack *pack, gk_buffer **out, gk_error *err) {
   stream_state &s = state(stream);
   return guard(&s.device, err, [&]() -> gk_status {
@@ -538,6 +560,7 @@ const gk_backend &backend() {
       .recording_free = recording_free,
       .tuning_export = tuning_export,
       .tuning_import = tuning_import,
+      .choice = choice,
   };
   return table;
 }

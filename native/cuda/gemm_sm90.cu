@@ -26,8 +26,9 @@ void launch(const gk_gemm &p, places at, context &ctx) {
 template <class T>
 void with_shape(const gk_gemm &p, places at, context &ctx) {
   const int64_t n = p.epilogue == GK_EPILOGUE_SWIGLU ? 2 * p.n : p.n;
-  // Wide tiles once there is a wave of them. Never clusters by itself: on an H100 the mainloop of the wide tile runs at
-  // 780 TFLOP/s (BF16, 8192^3) by itself, and at 321 where two blocks wait for each other.
+  // Wide tiles once there is a wave of them. Clusters only where measuring finds them faster: on an H100 (BF16, 8192^3)
+  // the wide tile runs at 746 TFLOP/s by itself and ran at 293 in clusters whose arrivals were device-wide fences;
+  // without those it is not measured.
   const bool wide = ceil_div(p.m, k_block_m) * ceil_div(n, 256) >= ctx.can().multiprocessors;
   const uint32_t variant = ctx.variant();
   const auto with_pair = [&]<bool Pair>() {

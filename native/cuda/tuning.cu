@@ -62,7 +62,7 @@ tuning::tuning() {
 
 uint32_t tuning::variant_for(const op_spec &spec, const implementation &chosen, void *problem, places operands,
                              context &ctx) {
-  if (!enabled_ || chosen.variants == nullptr || spec.count(problem).operations < k_least_operations) return 0;
+  if (!enabled_ || chosen.variants == nullptr) return 0;
   const uint32_t variants = chosen.variants(problem, ctx.can());
   if (variants <= 1) return 0;
   const std::string key = std::string(spec.name) + " " + chosen.name + " " + chosen.shape_class(problem);
@@ -71,7 +71,7 @@ uint32_t tuning::variant_for(const op_spec &spec, const implementation &chosen, 
     if (const auto known = fastest_.find(key); known != fastest_.end() && known->second < variants)
       return known->second;
   }
-  if (!runtime::measures() || ctx.records()) return 0;
+  if (!runtime::measures() || ctx.records() || spec.count(problem).operations < k_least_operations) return 0;
   const uint32_t fastest = measure(spec, chosen, problem, operands, ctx, variants);
   const std::lock_guard lock(mutex_);
   return fastest_.insert_or_assign(key, fastest).first->second;

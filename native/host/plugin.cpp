@@ -134,6 +134,7 @@ gk_backend complete_table(const gk_backend *given, const std::string &origin) {
   if (!GK_HAS(given, gk_backend, recording_free) || full.record_begin == nullptr || full.record_end == nullptr ||
       full.replay == nullptr || full.recording_free == nullptr)
     full.record_begin = nullptr, full.record_end = nullptr, full.replay = nullptr, full.recording_free = nullptr;
+  if (!GK_HAS(given, gk_backend, choice)) full.choice = nullptr;
   if (!GK_HAS(given, gk_backend, tuning_import) || full.tuning_export == nullptr || full.tuning_import == nullptr)
     full.tuning_export = nullptr, full.tuning_import = nullptr;
   full.struct_size = sizeof full;

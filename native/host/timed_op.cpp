@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "choice.hpp"
 #include "number.hpp"
 
 namespace gonka {
@@ -69,23 +70,6 @@ uint32_t implementation_index(const device &d, gk_op op, const std::string &name
   }
   throw status_error(GK_INVALID_ARGUMENT, d.id() + " has no " + find_op(op)->name + " implementation '" + name +
                                               "'; it has " + (known.empty() ? "none by name" : known));
-}
-
-// Name of the implementation that a run of this problem takes.
-std::string chosen_name(device &d, stream &s, gk_op op, void *problem, uint32_t forced) {
-  const gk_backend &table = *d.library().table;
-  if (table.implementation == nullptr) return "default";
-  if (forced != 0) return table.implementation(d.handle(), op, forced - 1);
-  const auto known = d.implementations(op);
-  auto *header = static_cast<uint32_t *>(problem) + 1;
-  std::string name = "cpu:fallback";
-  for (uint32_t i = 0; i < known.size() && name == "cpu:fallback"; ++i) {
-    if (known[i].disabled) continue;
-    *header = i + 1;
-    if (table.run(s.handle(), op, problem, 1, nullptr) == GK_OK) name = known[i].name;
-  }
-  *header = 0;
-  return name;
 }
 
 constexpr uint64_t k_device_scratch = uint64_t(256) << 20;
@@ -157,7 +141,7 @@ timed_op::timed_op(std::shared_ptr<device> device, const timed_request &request,
     }
   }
   one_call_ = spec->count(problem);
-  implementation_ = chosen_name(*device_, stream_, op_, problem, forced);
+  implementation_ = forced != 0 ? request.implementation : chosen_name(stream_, op_, problem);
 }
 
 double timed_op::call() {

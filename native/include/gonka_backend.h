@@ -529,6 +529,11 @@ typedef struct gk_backend {
    * library. GK_INVALID_ARGUMENT if it is not understood: nothing of it is used then. */
   gk_status (*tuning_export)(gk_device *, char *text, uint64_t room, uint64_t *size, gk_error *);
   gk_status (*tuning_import)(gk_device *, const char *text, uint64_t size, gk_error *);
+
+  /* Since 1.1. Optional. For a problem whose `implementation` is 0: which one run() would take, as that field counts
+   * (1 is the first); 0 if none. Needed only where that is not the first whose dry run answers GK_OK. Operand refs may
+   * be empty. Figures are reported under this name. */
+  uint32_t (*choice)(gk_stream *, uint32_t op, void *problem);
 } gk_backend;
 
 /* The only symbol a backend library exports, with C linkage, named gk_backend_entry. Returns a static struct, or NULL

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "number.hpp"
+#include "choice.hpp"
 
 namespace gonka {
 namespace {
@@ -198,6 +198,41 @@ uint64_t seeded_transformer::bytes_per_nonce() const {
          uint64_t(shape_.seq_len * shape_.dim) * k_half;
 }
 
+std::string seeded_transformer::implementations(int64_t batch) const {
+  const int64_t tokens = batch * shape_.seq_len;
+  gk_gemm product = make<gk_gemm>();
+  product.a_type = product.d_type = activation_type_;
+  product.b_type = GK_F16;
+  product.b_packed = packed_ ? 1 : 0;
+  product.m = tokens;
+  product.n = product.k = product.lda = product.ldb = product.ldd = shape_.dim;
+  product.alpha = 1;
+  if (packed_) product.b = layers_.front().wq.packed.at();
+
+  gk_attention attention = attention_problem();
+  std::vector<int64_t> cu(size_t(batch) + 1);
+  for (int64_t b = 0; b <= batch; ++b) cu[size_t(b)] = b * shape_.seq_len;
+  attention.batch = uint32_t(batch);
+  attention.cu_seqlens_q = attention.cu_seqlens_k = cu.data();
+
+  gk_rms_norm norm = norm_problem(tokens);
+  gk_rope rope = rope_problem(tokens, shape_.heads);
+  gk_gather gather = make<gk_gather>();
+  gather.x_type = gather.out_type = activation_type_;
+  gather.rows = gather.x_rows = tokens;
+  gather.columns = gather.x_columns = gather.ldx = gather.ldo = shape_.dim;
+
+  const std::pair<gk_op, void *> problems[] = {{GK_OP_GEMM, &product},
+                                               {GK_OP_ATTENTION, &attention},
+                                               {GK_OP_RMS_NORM, &norm},
+                                               {GK_OP_ROPE, &rope},
+                                               {GK_OP_GATHER, &gather}};
+  std::string out;
+  for (const auto &[op, problem] : problems)
+    out += (out.empty() ? "" : " ") + std::string(find_op(op)->name) + "=" + chosen_name(*stream_, op, problem);
+  return out;
+}
+
 void seeded_transformer::check_cancel(const std::atomic<bool> *cancel) const {
   if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) throw status_error(GK_CANCELLED, "cancelled");
 }
@@ -268,7 +303,7 @@ void seeded_transformer::multiply(const matrix &w, const gk_ref &a, int64_t lda,
   stream_->run(GK_OP_GEMM, &p);
 }
 
-void seeded_transformer::normalise(const gk_ref &x, uint64_t weight, const gk_ref &y, int64_t rows) {
+gk_rms_norm seeded_transformer::norm_problem(int64_t rows) const {
   gk_rms_norm p = make<gk_rms_norm>();
   p.type = activation_type_;
   p.w_type = GK_F16;
@@ -276,13 +311,18 @@ void seeded_transformer::normalise(const gk_ref &x, uint64_t weight, const gk_re
   p.eps = shape_.norm_eps;
   p.rows = rows;
   p.columns = p.ldx = p.ldy = p.ld_residual = p.ld_sum = shape_.dim;
+  return p;
+}
+
+void seeded_transformer::normalise(const gk_ref &x, uint64_t weight, const gk_ref &y, int64_t rows) {
+  gk_rms_norm p = norm_problem(rows);
   p.x = x;
   p.w = norms_.at(weight);
   p.y = y;
   stream_->run(GK_OP_RMS_NORM, &p);
 }
 
-void seeded_transformer::rotate(const gk_ref &x, int64_t tokens, int64_t heads, const gk_ref &positions) {
+gk_rope seeded_transformer::rope_problem(int64_t tokens, int64_t heads) const {
   gk_rope p = make<gk_rope>();
   p.type = activation_type_;
   p.layout = GK_ROPE_ADJACENT;
@@ -292,6 +332,11 @@ void seeded_transformer::rotate(const gk_ref &x, int64_t tokens, int64_t heads, 
   p.heads = int32_t(heads);
   p.head_dim = p.rotary_dim = int32_t(head_dim_);
   p.table_positions = int64_t(rope_.size() / (uint64_t(head_dim_) * sizeof(float)));
+  return p;
+}
+
+void seeded_transformer::rotate(const gk_ref &x, int64_t tokens, int64_t heads, const gk_ref &positions) {
+  gk_rope p = rope_problem(tokens, heads);
   p.x = x;
   p.table = rope_.at();
   p.positions = positions;
@@ -324,6 +369,20 @@ void seeded_transformer::last_rows(const gk_ref &from, const gk_ref &to, int64_t
   stream_->run(GK_OP_GATHER, &p);
 }
 
+gk_attention seeded_transformer::attention_problem() const {
+  gk_attention p = make<gk_attention>();
+  p.qkv_type = p.o_type = activation_type_;
+  p.causal = 1;  // aligned to the end, so a single last query sees every key
+  p.num_heads = int32_t(shape_.heads);
+  p.num_heads_kv = int32_t(shape_.heads_kv);
+  p.head_dim = int32_t(head_dim_);
+  p.softmax_scale = float(1 / std::sqrt(double(head_dim_)));
+  p.q_token_stride = p.o_token_stride = shape_.dim;
+  p.k_token_stride = p.v_token_stride = head_dim_ * shape_.heads_kv;
+  p.q_head_stride = p.k_head_stride = p.v_head_stride = p.o_head_stride = head_dim_;
+  return p;
+}
+
 void seeded_transformer::run_layer(const layer &l, bool last, int64_t batch) {
   activations &a = *act_;
   const int64_t tokens = batch * shape_.seq_len, dim = shape_.dim, kv_dim = head_dim_ * shape_.heads_kv;
@@ -346,19 +405,10 @@ void seeded_transformer::run_layer(const layer &l, bool last, int64_t batch) {
   rotate(a.k.at(), tokens, shape_.heads_kv, a.positions.at());
 
   check_cancel(cancel_);
-  gk_attention p = make<gk_attention>();
-  p.qkv_type = p.o_type = activation_type_;
-  p.causal = 1;  // aligned to the end, so a single last query sees every key
+  gk_attention p = attention_problem();
   p.batch = uint32_t(batch);
-  p.num_heads = int32_t(shape_.heads);
-  p.num_heads_kv = int32_t(shape_.heads_kv);
-  p.head_dim = int32_t(head_dim_);
-  p.softmax_scale = float(1 / std::sqrt(double(head_dim_)));
   p.cu_seqlens_q = narrow ? a.cu_last.data() : a.cu_all.data();
   p.cu_seqlens_k = a.cu_all.data();
-  p.q_token_stride = p.o_token_stride = dim;
-  p.k_token_stride = p.v_token_stride = kv_dim;
-  p.q_head_stride = p.k_head_stride = p.v_head_stride = p.o_head_stride = head_dim_;
   p.q = a.q.at();
   p.k = a.k.at();
   p.v = a.v.at();

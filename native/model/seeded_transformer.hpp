@@ -81,6 +81,8 @@ class seeded_transformer {
   // Activation bytes per nonce of a batch.
   uint64_t bytes_per_nonce() const;
   bool packed() const { return packed_; }
+  // "gemm=sm90_wgmma attention=...": what the first layer's ops of a pass of `batch` nonces run on.
+  std::string implementations(int64_t batch) const;
 
  private:
   struct matrix {
@@ -95,6 +97,9 @@ class seeded_transformer {
   };
   struct activations;
 
+  gk_attention attention_problem() const;  // all but batch, lengths and operands
+  gk_rms_norm norm_problem(int64_t rows) const;
+  gk_rope rope_problem(int64_t tokens, int64_t heads) const;
   void reserve(int64_t batch);
   void run_layers(int64_t batch);
   void run_layer(const layer &l, bool last, int64_t batch);

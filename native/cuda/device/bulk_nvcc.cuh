@@ -56,11 +56,12 @@ GK_DEVICE uint32_t cluster_rank() {
 GK_DEVICE void cluster_sync() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
-// At bar's offset in block `rank` of the cluster.
+// At bar's offset in block `rank` of the cluster. Released to the own block only: what a consumer has done to a stage
+// is reading by wgmma, which is over; .release.cluster would put a fence of the whole device before every arrival.
 GK_DEVICE void mbarrier_arrive_cluster(uint64_t *bar, uint32_t rank) {
   asm volatile(
       "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(shared_address(bar)),
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(shared_address(bar)),
       "r"(rank)
       : "memory");
 }

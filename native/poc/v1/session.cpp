@@ -258,18 +258,7 @@ run_stats session::run(const run_request &request) {
 }
 
 std::string session::implementations() const {
-  std::string out;
-  for (const gk_op op : {GK_OP_GEMM, GK_OP_ATTENTION, GK_OP_RMS_NORM, GK_OP_ROPE, GK_OP_GATHER}) {
-    device_->ensure_tested(op);
-    std::string name = "cpu:fallback";
-    for (const implementation_status &i : device_->implementations(op))
-      if (i.accepted && !i.disabled) {
-        name = i.name;
-        break;
-      }
-    out += (out.empty() ? "" : " ") + std::string(find_op(op)->name) + "=" + name;
-  }
-  return out;
+  return model_->implementations(default_batch_);
 }
 
 }  // namespace gonka::poc_v1
