@@ -103,6 +103,7 @@ t.test('keys', async (t) => {
     chmodSync(file('words'), mode)
     t.match(await run(['keys', 'show', '--key', file('words')]), { code: 2, err: /ERR_GK_KEY_MODE.*chmod 600/ })
   }
+  t.match(await run(['keys', 'show', '--key', folder]), { code: 2, err: /is a folder, expected a key file/ })
   chmodSync(file('words'), 0o400)
   t.match(await run(['keys', 'show', '--key', file('words')]), { code: 0, out: address }, 'stricter is fine')
 })

@@ -20,7 +20,8 @@ const kinds = {
   },
   thread: {
     folder: 'build-tsan',
-    covers: (name) => ['thread_pool', 'device', 'device_gate', 'example_backend', 'abi'].includes(name),
+    covers: (name) =>
+      ['thread_pool', 'device', 'device_gate', 'example_backend', 'abi', 'matmul_pow_round'].includes(name),
     env: { TSAN_OPTIONS: 'halt_on_error=0:second_deadlock_stack=1' },
   },
 }

@@ -57,12 +57,15 @@ export async function writeKeyFile(path: string, key: Key, origin?: KeyOrigin, f
 
 /** Throws ERR_GK_KEY_MODE if anybody but the owner may read or write the file, ERR_GK_FILE if it cannot be found. */
 export async function checkKeyFileMode(path: string): Promise<void> {
-  let mode: number
-  try {
-    mode = (await stat(path)).mode & 0o777
-  } catch (error) {
+  const found = await stat(path).catch((error: unknown) => {
     throw new GonkaError('ERR_GK_FILE', `cannot read ${path}: ${messageOf(error)}`, { cause: error })
-  }
+  })
+  if (!found.isFile())
+    throw new GonkaError(
+      'ERR_GK_FILE',
+      `${path} is ${found.isDirectory() ? 'a folder' : 'no file'}, expected a key file`,
+    )
+  const mode = found.mode & 0o777
   if ((mode & 0o077) !== 0) {
     throw new GonkaError(
       'ERR_GK_KEY_MODE',

@@ -12,6 +12,8 @@ export interface MlNode {
   crash(): Promise<void>
   /** Resolves when the node has answered once, or cannot within the limit. */
   pulse(limitMs: number): Promise<void>
+  /** Artifacts it has generated and nobody acknowledged or dropped; undefined where it does not say within 5 s. */
+  waiting(): Promise<number | undefined>
   /** Last lines of its log. */
   log(): readonly string[]
   readonly restarts: number
@@ -26,11 +28,22 @@ async function pulse(url: string, limitMs: number): Promise<void> {
   )
 }
 
+async function waiting(url: string): Promise<number | undefined> {
+  try {
+    const answer = await fetch(`${url}/dashboard/data.json`, { signal: AbortSignal.timeout(5000) })
+    const data = (await answer.json()) as { stages: { readonly waiting: number }[] }
+    return data.stages.reduce((sum, stage) => sum + stage.waiting, 0)
+  } catch {
+    return undefined
+  }
+}
+
 export function foreignNode(url: string): MlNode {
   const base = url.replace(/\/+$/, '')
   return {
     url: base,
     pulse: (limitMs) => pulse(base, limitMs),
+    waiting: () => waiting(base),
     crash: async () => undefined,
     log: () => [],
     restarts: 0,
@@ -92,6 +105,7 @@ export async function startMlNode(flags: readonly string[], folder: string): Pro
       if (!closed) await start(new URL(url).port)
     },
     pulse: (limitMs) => pulse(url, limitMs),
+    waiting: () => waiting(url),
     log: () => lines,
     get restarts() {
       return restarts

@@ -167,13 +167,13 @@ export async function runSimulation(options: SimOptions, io: SimIo): Promise<Sim
   }
 }
 
-/** How long a stage's second block waits for first artifacts. Starting and storing take the machine's time, which blocks a
- *  fiftieth as long as the public network's do not shorten. */
-const firstArtifactsMs = 30_000
+/** How long a stage's second block waits for first artifacts, and its last for artifacts on their way. Starting, storing and
+ *  sending take the machine's time, which blocks a fiftieth as long as the public network's do not shorten. */
+const stageEdgeMs = 30_000
 
-/** Waits for whoever is behind: every host has done what the last block asked of it, every ML node has answered once, and
- *  every host has artifacts of a stage that has begun. Nobody is waited for without end; what is dead or slower than 20
- *  blocks misses its turn as on any network. */
+/** Waits for whoever is behind: every host has done what the last block asked of it, every ML node has answered once,
+ *  every host has artifacts of a stage that has begun, and every ML node has delivered before the window closes. Nobody is
+ *  waited for without end; what is dead or slower than 20 blocks misses its turn as on any network. */
 async function keepUp(
   height: number,
   chain: SimChain,
@@ -183,7 +183,8 @@ async function keepUp(
 ): Promise<void> {
   const stage = chain.stage()
   const begins = stage !== undefined && height === stage.heights.start + 1
-  const waitMs = Math.max(begins ? firstArtifactsMs : 2000, 20 * blockMs)
+  const closes = stage !== undefined && height === stage.heights.exchangeEnd - 1
+  const waitMs = Math.max(begins || closes ? stageEdgeMs : 2000, 20 * blockMs)
   const limit = new AbortController()
   const over = new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, waitMs)
@@ -197,6 +198,11 @@ async function keepUp(
     while (hosts.some(empty) && !limit.signal.aborted) await sleep(20)
   }
   if (begins) all.push(begun())
+  // Generation has ended by now; on a busy machine what it made may still be backing off after a refusal.
+  const delivered = async (node: MlNode) => {
+    while (((await node.waiting()) ?? 0) > 0 && !limit.signal.aborted) await sleep(20)
+  }
+  if (closes) all.push(...mlNodes.map(delivered))
   await Promise.race([Promise.allSettled(all), over])
   limit.abort()
 }
