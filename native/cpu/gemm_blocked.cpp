@@ -7,9 +7,10 @@
 //       tile leaves through the epilogue.
 //
 // Per task the A block lives in L2, the tiles beside it, the block of a B panel in L1; B panels pass through once per
-// block of rows. Sizes are the kernel's (gemm_kernel.hpp). For AVX-512 depths of 256 to 1024 steps moved f32 x f16
-// 256x2048x7168 by less than 2 % once the next blocks were prefetched. k is split at fixed places and never among
-// threads: the result does not depend on how many there are.
+// block of rows. Tiles stored to D from registers, past the scratch, lost (Zen 4, i8 1024^3: 0.86 of peak instead of
+// 0.91): the stores come in one burst and miss. Sizes are the kernel's (gemm_kernel.hpp). For AVX-512 depths of 256 to
+// 1024 steps moved f32 x f16 256x2048x7168 by less than 2 % once the next blocks were prefetched. k is split at fixed
+// places and never among threads: the result does not depend on how many there are.
 #include "gemm_blocked.hpp"
 
 #include <algorithm>
@@ -138,7 +139,9 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
     }
     const std::byte *stream = panel + k_stream_bytes;
     const int64_t next_step = last_step ? 0 : step + count;
-    const auto spread = int64_t(std::bit_floor(uint64_t(std::min(k_ahead_tiles, (row_count + 1) / 2))));
+    // Two row panels stream B from memory: fetched under both, it comes at the rate at which it is used, on average.
+    const auto spread =
+        row_count == 2 ? 2 : int64_t(std::bit_floor(uint64_t(std::min(k_ahead_tiles, (row_count + 1) / 2))));
     const int64_t ahead_step = int64_t(step_bytes) / spread;
     if (widen) {
       w.kernel.widen_b(panel, count, wide);

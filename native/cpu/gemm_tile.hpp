@@ -147,11 +147,13 @@ void pack_a_rows(int rows, int64_t steps, uint32_t *panel, Units &&units) {
   }
 }
 
-// A rows whose units are their own bytes (f32, bf16 pairs, i8 quads).
+// A rows whose units are their own bytes (f32, bf16 pairs, i8 quads). The same bytes of the rows that the next panel
+// takes are asked for meanwhile: rows are too short for the hardware to find out by itself.
 template <class Lanes>
 void pack_a_raw(const void *a, int64_t row_bytes, int64_t used_bytes, int rows, uint32_t *panel) {
   const auto *base = static_cast<const uint8_t *>(a);
   pack_a_rows<Lanes>(rows, (used_bytes + 3) / 4, panel, [&](int r, int64_t s) {
+    __builtin_prefetch(base + (r + rows) * row_bytes + 4 * s, 0, 2);
     return load_row<Lanes>(base + r * row_bytes + 4 * s, used_bytes - 4 * s);
   });
 }
