@@ -13,7 +13,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "gemm/gemm.hpp"
@@ -104,25 +103,26 @@ class our_gemm {
 inline void compare(const std::string &what, const char *peer, uint32_t threads, double operations, double ceiling,
                     const std::function<void()> &ours, const std::function<void()> &theirs, double seconds = 0.6) {
   std::vector<double> our_rates, their_rates, ratios;
-  const auto rate = [&](const std::function<void()> &call) {
+  const auto rate = [&](const std::function<void()> &call, double least) {
     const double begin = now();
     int calls = 0;
     do {
       call();
       ++calls;
-    } while (now() - begin < 0.005);
+    } while (now() - begin < least);
     return operations * calls / (now() - begin) * 1e-9;
   };
   ours(), theirs(), ours(), theirs();
-  // Threads of the side that has just finished spin for a while (libgomp some milliseconds) and would be in the way.
-  const auto settle = [&] {
-    if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  // Threads of the side that has just finished spin for a while (libgomp some milliseconds, OpenBLAS some more) and are
+  // in the way, and those that begin may share a processor at first: each side works unmeasured until it has the place.
+  const double before = threads > 1 ? 0.03 : 0, measured = threads > 1 ? 0.02 : 0.005;
+  const auto settled_rate = [&](const std::function<void()> &call) {
+    if (before > 0) rate(call, before);
+    return rate(call, measured);
   };
   for (const double end = now() + seconds * (threads > 1 ? 3 : 1); now() < end || ratios.size() < 5;) {
-    settle();
-    our_rates.push_back(rate(ours));
-    settle();
-    their_rates.push_back(rate(theirs));
+    our_rates.push_back(settled_rate(ours));
+    their_rates.push_back(settled_rate(theirs));
     ratios.push_back(our_rates.back() / their_rates.back());
   }
   char share[16] = "";
