@@ -78,36 +78,37 @@ void pack_b_block(const plan &w, int64_t panel, int64_t step, int64_t count, std
   }
 }
 
+// Where row `row` of a tile begins in C or D.
+const std::byte *tile_row(const plan &w, const std::byte *base, int64_t ld, int64_t row_panel, int64_t b_panel,
+                          int64_t row) {
+  const int64_t at = w.first_row + w.panel_row(row_panel) + row, column = b_panel * panel_outputs(w.kernel, w.pair);
+  return base + (uint64_t(at) * uint64_t(ld) + uint64_t(column)) * dtype_size(w.p.d_type);
+}
+
 void finish_tile(const plan &w, int64_t row_panel, int64_t b_panel, const std::byte *tile) {
-  const uint64_t size = dtype_size(w.p.d_type);
   const int64_t outputs = panel_outputs(w.kernel, w.pair);
-  const int64_t row = w.first_row + w.panel_row(row_panel), column = b_panel * outputs;
   gemm_finish out;
   out.rows = w.panel_rows(row_panel);
-  out.columns = int(std::min(outputs, w.p.n - column));
+  out.columns = int(std::min(outputs, w.p.n - b_panel * outputs));
   out.d_type = w.p.d_type;
   out.pair = w.pair;
   out.alpha = w.p.alpha;
   out.beta = w.p.beta;
-  out.c = w.p.beta == 0 ? nullptr : w.c + (uint64_t(row) * uint64_t(w.p.ldc) + uint64_t(column)) * size;
-  out.d = w.d + (uint64_t(row) * uint64_t(w.p.ldd) + uint64_t(column)) * size;
+  out.c = w.p.beta == 0 ? nullptr : tile_row(w, w.c, w.p.ldc, row_panel, b_panel, 0);
+  out.d = const_cast<std::byte *>(tile_row(w, w.d, w.p.ldd, row_panel, b_panel, 0));
   out.ldc = w.p.ldc;
   out.ldd = w.p.ldd;
   out.row_sums = w.kernel.needs_row_sums ? w.row_sums + w.panel_row(row_panel) : nullptr;
   w.kernel.finish(tile, out);
 }
 
-// Asks for the lines of D (and C) that a tile will leave to, while its last block is still being multiplied.
-void prefetch_outputs(const plan &w, int64_t row_panel, int64_t b_panel) {
-  const uint64_t size = dtype_size(w.p.d_type);
-  const int64_t outputs = panel_outputs(w.kernel, w.pair), column = b_panel * outputs;
-  const uint64_t bytes = uint64_t(std::min(outputs, w.p.n - column)) * size;
-  const uint64_t row = uint64_t(w.first_row + w.panel_row(row_panel));
-  for (uint64_t r = row; r < row + uint64_t(w.panel_rows(row_panel)); ++r)
-    for (uint64_t byte = 0; byte < bytes; byte += 64) {
-      __builtin_prefetch(w.d + (r * uint64_t(w.p.ldd) + uint64_t(column)) * size + byte, 1);
-      if (w.p.beta != 0) __builtin_prefetch(w.c + (r * uint64_t(w.p.ldc) + uint64_t(column)) * size + byte);
-    }
+// Asks for the lines of C that a tile will meet, while its last block is still to be multiplied.
+void prefetch_c(const plan &w, int64_t row_panel, int64_t b_panel) {
+  const int64_t outputs = panel_outputs(w.kernel, w.pair);
+  const uint64_t bytes = uint64_t(std::min(outputs, w.p.n - b_panel * outputs)) * dtype_size(w.p.d_type);
+  for (int64_t r = 0; r < w.panel_rows(row_panel); ++r)
+    for (uint64_t byte = 0; byte < bytes; byte += 64)
+      __builtin_prefetch(tile_row(w, w.c, w.p.ldc, row_panel, b_panel, r) + byte);
 }
 
 // Row panels [row_begin, row_end) x B panels [b_begin, b_end). scratch: tiles, then room for a block of a B panel.
@@ -152,22 +153,25 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
       std::byte *tile = tiles + uint64_t((b_panel - b_begin) * row_count + row) * w.tile_bytes;
       // While the first tiles of a B panel are at work, the next panel is fetched; under the last panel of a block (and
       // for its first tiles the one before), the A block that comes next.
-      const std::byte *ahead = panel;
-      int64_t per_step = 0;
+      gemm_ahead ahead{.stream = panel, .stream_step = 0, .rows = panel, .row_step = 0};
       const auto a_ahead = [&](int64_t other) {
-        ahead = reinterpret_cast<const std::byte *>(a_block(other, next_step));
-        per_step = 4 * w.panel_rows(other);
+        ahead.stream = a_block(other, next_step);
+        ahead.stream_step = 4 * w.panel_rows(other);
       };
       if (row_count == 1)
-        ahead = stream, per_step = int64_t(step_bytes);
+        ahead.stream = stream, ahead.stream_step = int64_t(step_bytes);
       else if (row < spread)
-        ahead = next_panel + row * count * ahead_step, per_step = ahead_step;
+        ahead.stream = next_panel + row * count * ahead_step, ahead.stream_step = ahead_step;
       else if (last_panel)
         a_ahead(row_panel);
       else if (b_panel + 2 == b_end && row < 2 * spread)
         a_ahead(row_panel - spread);
-      if (last_step) prefetch_outputs(w, row_panel, b_panel);
-      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead, per_step);
+      if (last_step) {
+        ahead.rows = tile_row(w, w.d, w.p.ldd, row_panel, b_panel, 0);
+        ahead.row_step = w.p.ldd * int64_t(dtype_size(w.p.d_type));
+        if (w.p.beta != 0) prefetch_c(w, row_panel, b_panel);
+      }
+      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead);
       if (last_step) finish_tile(w, row_panel, b_panel, tile);
     }
   };

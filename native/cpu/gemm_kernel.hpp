@@ -15,10 +15,20 @@
 
 namespace gonka::cpu {
 
-// Adds steps of an A panel times a B panel to a tile (accumulate) or overwrites the tile with them. Meanwhile asks the
-// caches, each step ahead_step bytes further on, for as many lines at `ahead` as it takes from B; they need not exist.
+// What a tile asks the caches for while it multiplies; none of it need exist.
+struct gemm_ahead {
+  // Each step, as many bytes as it takes from B, stream_step further on.
+  const void *stream;
+  int64_t stream_step;
+  // In the first steps the rows of D that it leaves to, row_step bytes apart: two lines a step, since all at once would
+  // wait for one another.
+  const void *rows;
+  int64_t row_step;
+};
+
+// Adds steps of an A panel times a B panel to a tile (accumulate) or overwrites the tile with them.
 using gemm_tile_fn = void (*)(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate,
-                              const void *ahead, int64_t ahead_step);
+                              const gemm_ahead &ahead);
 
 // How a finished tile leaves for D: d = alpha * tile + beta * c, converted; or silu(alpha * left) * (alpha * right).
 // i32: d = tile - 128 * row_sums[r] + beta * c, where row_sums is not null.

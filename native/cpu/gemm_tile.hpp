@@ -14,8 +14,7 @@ namespace gonka::cpu {
 namespace {
 
 template <class Product, int Rows>
-void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate, const void *ahead,
-               int64_t ahead_step) {
+void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate, const gemm_ahead &ahead) {
   using lanes = typename Product::lanes;
   using accumulator = typename Product::accumulator;
   constexpr int width = lanes::width, step_bytes = 2 * width * Product::b_unit;
@@ -23,8 +22,9 @@ void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = Product::zero();
   const auto *next = static_cast<const uint8_t *>(b);
-  const auto *soon = static_cast<const uint8_t *>(ahead);
-  for (int64_t s = 0; s < steps; ++s) {
+  const auto *soon = static_cast<const uint8_t *>(ahead.stream);
+  const int64_t soon_step = ahead.stream_step;
+  const auto multiply = [&] {
     lanes::prefetch(soon);
     if constexpr (step_bytes > 64) lanes::prefetch(soon + 64);
     const auto left = Product::load_b(next), right = Product::load_b(next + width * Product::b_unit);
@@ -36,8 +36,16 @@ void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool
     }
     a += Rows;
     next += step_bytes;
-    soon += ahead_step;
+    soon += soon_step;
+  };
+  int64_t step = 0;
+  const auto *row = static_cast<const uint8_t *>(ahead.rows);
+  for (const int64_t first = steps < Rows ? steps : Rows; step < first; ++step, row += ahead.row_step) {
+    lanes::prefetch(row);
+    if constexpr (2 * width * 4 > 64) lanes::prefetch(row + 64);
+    multiply();
   }
+  for (; step < steps; ++step) multiply();
   auto *out = static_cast<uint8_t *>(tile);
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
@@ -246,21 +254,12 @@ void store_elements(void *base, int64_t index, typename Lanes::f32 v, int n) {
 template <uint32_t Type>
 constexpr int dtype_bytes = Type == GK_F32 ? 4 : 2;
 
-// Rows of D lie far apart, in L2 at best: each is asked for a few rows before its turn.
-template <class Lanes>
-void prefetch_row(const gemm_finish &out, int row, int element_bytes) {
-  const auto *at = static_cast<const uint8_t *>(out.d) + row * out.ldd * element_bytes;
-  Lanes::prefetch(at);
-  Lanes::prefetch(at + 64);
-}
-
 template <class Lanes, uint32_t Type>
 void finish_as(const float *tile, const gemm_finish &out) {
   constexpr int width = Lanes::width;
   const auto alpha = Lanes::set1(out.alpha), beta = Lanes::set1(out.beta);
   for (int r = 0; r < out.rows; ++r) {
     const float *row = tile + r * 2 * width;
-    prefetch_row<Lanes>(out, r + 4, dtype_bytes<Type>);
     if (out.pair) {
       const auto gate = Lanes::mul(alpha, Lanes::load(row)), up = Lanes::mul(alpha, Lanes::load(row + width));
       store_elements<Lanes, Type>(out.d, r * out.ldd, Lanes::mul(silu<Lanes>(gate), up), out.columns);
@@ -291,7 +290,6 @@ void finish_i32(const void *tile, const gemm_finish &out) {
   constexpr int width = Lanes::width;
   const auto *values = static_cast<const int32_t *>(tile);
   for (int r = 0; r < out.rows; ++r) {
-    prefetch_row<Lanes>(out, r + 4, 4);
     const uint32_t offset = out.row_sums == nullptr ? 0 : uint32_t(out.row_sums[r]) * 128u;
     for (int begin = 0; begin < out.columns; begin += width) {
       const int n = out.columns - begin < width ? out.columns - begin : width;
