@@ -9,7 +9,7 @@ namespace {
 
 using lanes = lanes_avx512;
 
-struct product : i32_accumulator<lanes> {
+struct product : i32_accumulator<lanes, true> {
   static constexpr int group = 4, b_unit = 4;
   static __m512i load_b(const uint8_t *p) { return lanes::load_i(p); }
   static __m512i broadcast(const uint32_t *a) { return lanes::set1_i(int32_t(*a)); }

@@ -7,10 +7,10 @@
 //       tile leaves through the epilogue.
 //
 // Per task the A block lives in L2, the tiles beside it, the block of a B panel in L1; B panels pass through once per
-// block of rows. Tiles stored to D from registers, past the scratch, lost (Zen 4, i8 1024^3: 0.86 of peak instead of
-// 0.91): the stores come in one burst and miss. Sizes are the kernel's (gemm_kernel.hpp). For AVX-512 depths of 256 to
-// 1024 steps moved f32 x f16 256x2048x7168 by less than 2 % once the next blocks were prefetched. k is split at fixed
-// places and never among threads: the result does not depend on how many there are.
+// block of rows. Tiles stored to D from registers lost while all lines of D were asked for at once (Zen 4, i8 1024^3:
+// 0.86 of peak instead of 0.91). Sizes are the kernel's (gemm_kernel.hpp). For AVX-512 depths of 256 to 1024 steps
+// moved f32 x f16 256x2048x7168 by less than 2 % once the next blocks were prefetched. k is split at fixed places and
+// never among threads: the result does not depend on how many there are.
 #include "gemm_blocked.hpp"
 
 #include <algorithm>
@@ -85,7 +85,7 @@ const std::byte *tile_row(const plan &w, const std::byte *base, int64_t ld, int6
   return base + (uint64_t(at) * uint64_t(ld) + uint64_t(column)) * dtype_size(w.p.d_type);
 }
 
-void finish_tile(const plan &w, int64_t row_panel, int64_t b_panel, const std::byte *tile) {
+gemm_finish finish_of(const plan &w, int64_t row_panel, int64_t b_panel) {
   const int64_t outputs = panel_outputs(w.kernel, w.pair);
   gemm_finish out;
   out.rows = w.panel_rows(row_panel);
@@ -99,7 +99,12 @@ void finish_tile(const plan &w, int64_t row_panel, int64_t b_panel, const std::b
   out.ldc = w.p.ldc;
   out.ldd = w.p.ldd;
   out.row_sums = w.kernel.needs_row_sums ? w.row_sums + w.panel_row(row_panel) : nullptr;
-  w.kernel.finish(tile, out);
+  return out;
+}
+
+// Whether a tile function may store to D itself.
+bool leaves_whole(const plan &w, int64_t b_panel) {
+  return !w.pair && w.p.beta == 0 && dtype_size(w.p.d_type) == 4 && (b_panel + 1) * w.kernel.columns <= w.p.n;
 }
 
 // Asks for the lines of C that a tile will meet, while its last block is still to be multiplied.
@@ -148,6 +153,7 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
       w.kernel.widen_b(panel, count, wide);
       panel = wide;
     }
+    const bool whole = leaves_whole(w, b_panel);
     for (int64_t row = 0; row < row_count; ++row) {
       const int64_t row_panel = row_begin + row;
       std::byte *tile = tiles + uint64_t((b_panel - b_begin) * row_count + row) * w.tile_bytes;
@@ -166,13 +172,16 @@ void run_task(const plan &w, int64_t row_begin, int64_t row_end, int64_t b_begin
         a_ahead(row_panel);
       else if (b_panel + 2 == b_end && row < 2 * spread)
         a_ahead(row_panel - spread);
+      gemm_finish out;
       if (last_step) {
-        ahead.rows = tile_row(w, w.d, w.p.ldd, row_panel, b_panel, 0);
+        out = finish_of(w, row_panel, b_panel);
+        ahead.rows = out.d;
         ahead.row_step = w.p.ldd * int64_t(dtype_size(w.p.d_type));
         if (w.p.beta != 0) prefetch_c(w, row_panel, b_panel);
       }
-      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead);
-      if (last_step) finish_tile(w, row_panel, b_panel, tile);
+      tile_fn[w.panel_rows(row_panel) - 1](count, a_block(row_panel, step), panel, tile, step != 0, ahead,
+                                           last_step && whole ? &out : nullptr);
+      if (last_step && !whole) w.kernel.finish(tile, out);
     }
   };
   if (row_count == 1) {
@@ -193,7 +202,7 @@ void run_empty(plan &w) {
   w.row_panels = 1;
   for (; w.first_row < w.p.m; w.first_row += w.rows) {
     w.rows = w.base_rows = std::min<int64_t>(w.kernel.max_rows, w.p.m - w.first_row);
-    for (int64_t b_panel = 0; b_panel < w.b_panels; ++b_panel) finish_tile(w, 0, b_panel, zeros.data());
+    for (int64_t b_panel = 0; b_panel < w.b_panels; ++b_panel) w.kernel.finish(zeros.data(), finish_of(w, 0, b_panel));
   }
 }
 

@@ -26,10 +26,6 @@ struct gemm_ahead {
   int64_t row_step;
 };
 
-// Adds steps of an A panel times a B panel to a tile (accumulate) or overwrites the tile with them.
-using gemm_tile_fn = void (*)(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate,
-                              const gemm_ahead &ahead);
-
 // How a finished tile leaves for D: d = alpha * tile + beta * c, converted; or silu(alpha * left) * (alpha * right).
 // i32: d = tile - 128 * row_sums[r] + beta * c, where row_sums is not null.
 struct gemm_finish {
@@ -42,6 +38,11 @@ struct gemm_finish {
   int64_t ldc, ldd;  // elements
   const int32_t *row_sums;
 };
+
+// Adds steps of an A panel times a B panel to a tile (accumulate) or overwrites the tile with them. With `leave`, which
+// is of 4-byte elements, beta 0 and all of the panel's columns, the sum goes to D and not to the tile.
+using gemm_tile_fn = void (*)(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate,
+                              const gemm_ahead &ahead, const gemm_finish *leave);
 
 struct gemm_kernel {
   uint32_t layout;  // names the form of the B panel in packed weights; equal layouts are interchangeable

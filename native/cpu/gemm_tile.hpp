@@ -3,7 +3,8 @@
 //
 // Product: how one step multiplies. It names
 //   lanes, max_rows, b_unit, group, accumulator (lanes::f32 or lanes::i32),
-//   load_b(p): one vector of B units;  broadcast(a): one A unit to all lanes;  multiply_add(accumulator, a, b).
+//   load_b(p): one vector of B units;  broadcast(a): one A unit to all lanes;  multiply_add(accumulator, a, b);
+//   leave(accumulator, finish, row): what goes to D.
 #pragma once
 
 #include <cstring>
@@ -14,7 +15,8 @@ namespace gonka::cpu {
 namespace {
 
 template <class Product, int Rows>
-void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate, const gemm_ahead &ahead) {
+void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool accumulate, const gemm_ahead &ahead,
+               const gemm_finish *leave) {
   using lanes = typename Product::lanes;
   using accumulator = typename Product::accumulator;
   constexpr int width = lanes::width, step_bytes = 2 * width * Product::b_unit;
@@ -47,13 +49,22 @@ void gemm_tile(int64_t steps, const uint32_t *a, const void *b, void *tile, bool
   }
   for (; step < steps; ++step) multiply();
   auto *out = static_cast<uint8_t *>(tile);
+  const auto whole = [&](int r, int v) {
+    return accumulate ? Product::add(sum[r][v], Product::load(out + (2 * r + v) * width * 4)) : sum[r][v];
+  };
+  if (leave != nullptr) {
+    auto *to = static_cast<uint8_t *>(leave->d);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r, to += leave->ldd * 4) {
+      Product::store(to, Product::leave(whole(r, 0), *leave, r));
+      Product::store(to + width * 4, Product::leave(whole(r, 1), *leave, r));
+    }
+    return;
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) {
-      uint8_t *at = out + (2 * r + v) * width * 4;
-      Product::store(at, accumulate ? Product::add(sum[r][v], Product::load(at)) : sum[r][v]);
-    }
+    for (int v = 0; v < 2; ++v) Product::store(out + (2 * r + v) * width * 4, whole(r, v));
 }
 
 // Accumulators in F32.
@@ -65,9 +76,11 @@ struct f32_accumulator {
   static accumulator load(const void *p) { return Lanes::load(static_cast<const float *>(p)); }
   static void store(void *p, accumulator v) { Lanes::store(static_cast<float *>(p), v); }
   static accumulator add(accumulator a, accumulator b) { return Lanes::add(a, b); }
+  static accumulator leave(accumulator v, const gemm_finish &out, int) { return Lanes::mul(Lanes::set1(out.alpha), v); }
 };
 
-template <class Lanes>
+// Accumulators in I32. OffsetB: B is stored as B + 128, which the sums of A's rows take off again.
+template <class Lanes, bool OffsetB = false>
 struct i32_accumulator {
   using lanes = Lanes;
   using accumulator = typename Lanes::i32;
@@ -75,6 +88,10 @@ struct i32_accumulator {
   static accumulator load(const void *p) { return Lanes::load_i(p); }
   static void store(void *p, accumulator v) { Lanes::store_i(p, v); }
   static accumulator add(accumulator a, accumulator b) { return Lanes::add_i(a, b); }
+  static accumulator leave(accumulator v, const gemm_finish &out, int row) {
+    if constexpr (OffsetB) return Lanes::sub_i(v, Lanes::set1_i(int32_t(uint32_t(out.row_sums[row]) * 128u)));
+    return v;
+  }
 };
 
 // One f32 of A times one element of B widened to f32.
