@@ -32,7 +32,8 @@ constexpr level k_levels[] = {{"sse41", &features::sse41},
                               {"amx_int8", &features::amx_int8},
                               {"amx_bf16", &features::amx_bf16},
                               {"neon", &features::neon},
-                              {"neondot", &features::neondot}};
+                              {"neondot", &features::neondot},
+                              {"i8mm", &features::i8mm}};
 
 // A set that builds on another cannot outlive it.
 void drop_dependents(features &f) {
@@ -40,6 +41,7 @@ void drop_dependents(features &f) {
   if (!f.avx2) f.avx512 = false;
   if (!f.avx512) f.avx512vnni = f.avx512bf16 = f.amx_int8 = f.amx_bf16 = false;
   if (!f.neon) f.neondot = false;
+  if (!f.neondot) f.i8mm = false;
 }
 
 #if defined(__x86_64__)
@@ -75,6 +77,9 @@ features detect() {
       f.amx_int8 = amx_int8;
       f.amx_bf16 = amx_bf16;
     }
+#if defined(GONKA_AMX_MODEL)
+    f.amx_int8 = f.amx_bf16 = f.avx512;  // the model of amx_tile.hpp takes their place
+#endif
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) f.avx512bf16 = f.avx512 && (a & (1u << 5));
   }
   uint32_t brand[12];
@@ -96,7 +101,9 @@ features detect() {
   f.neon = true;  // part of the base architecture
 #if defined(__linux__)
   constexpr unsigned long k_hwcap_asimddp = 1ul << 20;  // arm64 elf_hwcaps, HWCAP_ASIMDDP
+  constexpr unsigned long k_hwcap2_i8mm = 1ul << 13;    // HWCAP2_I8MM
   f.neondot = (getauxval(AT_HWCAP) & k_hwcap_asimddp) != 0;
+  f.i8mm = f.neondot && (getauxval(AT_HWCAP2) & k_hwcap2_i8mm) != 0;
 #endif
   return f;
 }

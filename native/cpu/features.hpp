@@ -16,6 +16,7 @@ struct features {
   bool amx_bf16 = false;
   bool neon = false;     // Armv8-A Advanced SIMD
   bool neondot = false;  // FEAT_DotProd
+  bool i8mm = false;     // FEAT_I8MM
   std::string model;     // processor brand string
 };
 

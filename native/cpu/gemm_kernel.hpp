@@ -72,18 +72,22 @@ const gemm_kernel *gemm_kernel_avx2(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_avx512(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_avx512vnni(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_avx512bf16(uint32_t a_type, uint32_t b_type) noexcept;
+const gemm_kernel *gemm_kernel_amx_int8(uint32_t a_type, uint32_t b_type) noexcept;
+const gemm_kernel *gemm_kernel_amx_bf16(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_neon(uint32_t a_type, uint32_t b_type) noexcept;
 const gemm_kernel *gemm_kernel_neondot(uint32_t a_type, uint32_t b_type) noexcept;
+const gemm_kernel *gemm_kernel_i8mm(uint32_t a_type, uint32_t b_type) noexcept;
 
 // Identifiers of gemm_kernel::layout: columns, group and unit of the panel.
 enum gemm_layout : uint32_t {
   k_layout_32x1 = 1,         // AVX-512 widening: f32, f16, bf16
-  k_layout_32x2 = 2,         // AVX-512 bf16 dot
+  k_layout_32x2 = 2,         // AVX-512 bf16 dot, AMX
   k_layout_32x4_offset = 3,  // AVX-512 VNNI, elements + 128
   k_layout_16x1 = 4,         // AVX2 widening
   k_layout_16x2 = 5,         // AVX2 i8
   k_layout_8x1 = 6,          // Advanced SIMD widening
-  k_layout_8x4 = 7           // Advanced SIMD with SDOT
+  k_layout_8x4 = 7,          // Advanced SIMD with SDOT or SMMLA
+  k_layout_32x4 = 8          // AMX
 };
 
 }  // namespace gonka::cpu

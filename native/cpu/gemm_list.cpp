@@ -66,21 +66,26 @@ void run_reference(void *problem, operand_pointers pointers, context &) {
 }
 
 #if defined(__x86_64__)
-constexpr blocked_entry k_blocked[] = {{gemm_kernel_avx512bf16, &features::avx512bf16},
-                                       {gemm_kernel_avx512vnni, &features::avx512vnni},
-                                       {gemm_kernel_avx512, &features::avx512},
-                                       {gemm_kernel_avx2, &features::avx2}};
+constexpr blocked_entry k_blocked[] = {
+    {gemm_kernel_amx_bf16, &features::amx_bf16},     {gemm_kernel_amx_int8, &features::amx_int8},
+    {gemm_kernel_avx512bf16, &features::avx512bf16}, {gemm_kernel_avx512vnni, &features::avx512vnni},
+    {gemm_kernel_avx512, &features::avx512},         {gemm_kernel_avx2, &features::avx2}};
 #elif defined(__aarch64__)
-constexpr blocked_entry k_blocked[] = {{gemm_kernel_neondot, &features::neondot}, {gemm_kernel_neon, &features::neon}};
+constexpr blocked_entry k_blocked[] = {{gemm_kernel_i8mm, &features::i8mm},
+                                       {gemm_kernel_neondot, &features::neondot},
+                                       {gemm_kernel_neon, &features::neon}};
 #endif
 
 constexpr implementation k_list[] = {
 #if defined(__x86_64__)
+    blocked<gemm_kernel_amx_bf16, &features::amx_bf16>::entry("amx_bf16"),
+    blocked<gemm_kernel_amx_int8, &features::amx_int8>::entry("amx_int8"),
     blocked<gemm_kernel_avx512bf16, &features::avx512bf16>::entry("avx512bf16"),
     blocked<gemm_kernel_avx512vnni, &features::avx512vnni>::entry("avx512vnni"),
     blocked<gemm_kernel_avx512, &features::avx512>::entry("avx512"),
     blocked<gemm_kernel_avx2, &features::avx2>::entry("avx2"),
 #elif defined(__aarch64__)
+    blocked<gemm_kernel_i8mm, &features::i8mm>::entry("i8mm"),
     blocked<gemm_kernel_neondot, &features::neondot>::entry("neondot"),
     blocked<gemm_kernel_neon, &features::neon>::entry("neon"),
 #endif

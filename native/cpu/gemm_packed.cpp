@@ -19,7 +19,7 @@ struct layout_form {
 constexpr layout_form k_forms[] = {
     {k_layout_32x1, 32, 1, 0}, {k_layout_32x2, 32, 2, 0}, {k_layout_32x4_offset, 32, 4, 0x80},
     {k_layout_16x1, 16, 1, 0}, {k_layout_16x2, 16, 2, 0}, {k_layout_8x1, 8, 1, 0},
-    {k_layout_8x4, 8, 4, 0}};
+    {k_layout_8x4, 8, 4, 0},   {k_layout_32x4, 32, 4, 0}};
 
 const layout_form *form_of(uint32_t layout) {
   for (const layout_form &form : k_forms)

@@ -315,6 +315,9 @@ void unpacking(const opened &cpu) {
 
 // --full adds the large cases.
 int main(int argc, char **argv) {
+#if defined(GONKA_AMX_MODEL)
+  if (!cpu::this_cpu().amx_int8) return std::printf("skipped: what surrounds AMX's tiles needs AVX-512\n"), 77;
+#endif
   const bool full = argc > 1 && std::strcmp(argv[1], "--full") == 0;
   const opened cpu(2);
   std::printf("%s\n", cpu::describe(cpu::this_cpu()).c_str());
