@@ -65,10 +65,10 @@ $miner selftest --device "$device" --json > "$out/selftest.json" || problem "the
 
 # The figures first: they are what a machine that is only lent for minutes is for.
 step "bench"
-$miner bench --device "$device" --seconds 0.5 --json > "$out/bench.json" || problem "bench failed"
+$miner bench default rows gpu --device "$device" --seconds 0.3 --json > "$out/bench.json" || problem "bench failed"
 peer=build/Release/peers/gonka_cublas.so
 if [ -e "$peer" ]; then
-  $miner bench gemm --backend "$peer" --device "cublas:$index" --seconds 0.5 --json > "$out/bench-cublas.json" \
+  $miner bench gemm gpu-gemm --backend "$peer" --device "cublas:$index" --seconds 0.3 --json > "$out/bench-cublas.json" \
     || echo "gpu.sh: no figures of cuBLAS: $out/bench-cublas.json has the reasons" >&2
 fi
 step "PoC v1"

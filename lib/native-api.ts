@@ -171,6 +171,8 @@ export type BenchProblem =
       readonly dType: DtypeName
       /** B packed once, outside the timed region. */
       readonly packed: boolean
+      /** short: sums of neighbouring F8 products may be short; f32 if absent. */
+      readonly accumulation?: 'f32' | 'short'
     }
   | {
       readonly op: 'attention'

@@ -48,7 +48,8 @@ function sizesOf(problem: CaseProblem): string {
   switch (problem.op) {
     case 'gemm': {
       const types = problem.aType === problem.bType ? problem.aType : `${problem.aType}*${problem.bType}`
-      return `${problem.m}x${problem.n}x${problem.k} ${types}${problem.packed ? ' packed' : ''}`
+      const flags = `${problem.accumulation === 'short' ? ' short' : ''}${problem.packed ? ' packed' : ''}`
+      return `${problem.m}x${problem.n}x${problem.k} ${types}${flags}`
     }
     case 'attention': {
       const { batch, seqlenQ, seqlenK, numHeads, numHeadsKv, headDim, causal, type } = problem

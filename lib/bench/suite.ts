@@ -63,6 +63,8 @@ export const caseSchema = z.discriminatedUnion('op', [
     type: each(gemmType),
     /** B packed beforehand; true if absent. */
     packed: each(flag).optional(),
+    /** Of F8: whether sums of neighbouring products may be short; f32 if absent. */
+    accumulation: each(oneOf(['f32', 'short'])).optional(),
     ...shared,
   }),
   z.strictObject({
@@ -247,9 +249,11 @@ function combinations(spec: CaseSpec): ScalarCase[] {
 async function toProblem(spec: ScalarCase): Promise<CaseProblem> {
   switch (spec.op) {
     case 'gemm': {
-      const { op, m, n, k, type, packed = true } = spec
+      const { op, m, n, k, type, packed = true, accumulation = 'f32' } = spec
+      if (accumulation === 'short' && !type.startsWith('f8'))
+        throw new GonkaError('ERR_GK_USAGE', `gemm: accumulation short is for f8_e4m3 and f8_e5m2, not for ${type}`)
       const dType: DtypeName = type === 'i8' ? 'i32' : 'f32'
-      return { op, m, n, k, aType: type, bType: type, dType, packed }
+      return { op, m, n, k, aType: type, bType: type, dType, packed, accumulation }
     }
     case 'attention': {
       const { op, seqlen, heads: numHeads, head_dim: headDim, causal = false, batch = 1, type } = spec

@@ -11,6 +11,7 @@ export interface ShapeOptions {
   readonly k?: readonly number[]
   readonly dtype?: string
   readonly packed?: boolean
+  readonly accumulation?: string
   readonly seqlen?: readonly number[]
   readonly seqlenK?: readonly number[]
   readonly heads?: readonly number[]
@@ -33,6 +34,7 @@ export function withShapeOptions(command: Command): Command {
     .option('--k <list>', 'gemm, matmul_pow: the reduced axis', integerList)
     .option('--dtype <list>', 'f32, f16, bf16, i8, f8_e4m3, f8_e5m2 (default: f32)')
     .option('--no-packed', 'gemm: B as it is, not packed beforehand')
+    .option('--accumulation <list>', 'gemm of f8: f32, or short where sums may be (default: f32)')
     .option('--seqlen <list>', 'attention: queries', integerList)
     .option('--seqlen-k <list>', 'attention: keys (default: as queries)', integerList)
     .option('--heads <list>', 'attention: query heads (default: 8)', integerList)
@@ -50,7 +52,7 @@ export function withShapeOptions(command: Command): Command {
 
 /** Fields of a case of lib/bench/suite.ts that each op takes from the command line, with those that it must have. */
 const adHocOps: Readonly<Record<string, { readonly fields: readonly string[]; readonly defaults: object }>> = {
-  gemm: { fields: ['m', 'n', 'k', 'type', 'packed'], defaults: { type: 'f32' } },
+  gemm: { fields: ['m', 'n', 'k', 'type', 'packed', 'accumulation'], defaults: { type: 'f32' } },
   attention: {
     fields: ['seqlen', 'seqlen_k', 'heads', 'heads_kv', 'head_dim', 'causal', 'batch', 'type'],
     defaults: { heads: 8, head_dim: 128, type: 'f32' },
@@ -87,6 +89,7 @@ function shapeOf(options: ShapeOptions): Record<string, unknown> {
     profile,
     type: options.dtype?.split(','),
     packed: options.packed === false ? false : undefined,
+    accumulation: options.accumulation?.split(','),
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

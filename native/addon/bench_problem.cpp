@@ -29,6 +29,13 @@ void read_gemm(const Napi::Object &from, bench_problem &out) {
   p.b_type = get_dtype(from, "bType");
   p.d_type = get_dtype(from, "dType");
   p.alpha = 1;
+  if (from.Has("accumulation")) {
+    const std::string accumulation = get_string(from, "accumulation");
+    if (accumulation != "f32" && accumulation != "short")
+      throw make_error(from.Env(), GK_INVALID_ARGUMENT,
+                       "accumulation: expected f32 or short; got '" + accumulation + "'");
+    p.accumulation = accumulation == "short" ? GK_ACCUMULATE_SHORT : GK_ACCUMULATE_F32;
+  }
   out.pack_b = get_bool(from, "packed");
 }
 

@@ -70,6 +70,12 @@ t.test('suites of the user', async (t) => {
   t.equal(cases.length, 1 + 8)
   t.match(cases[1], { suite: 'mine', name: 'gemm 1x64x32 f32 packed t1', device: 'cpu:0', threads: 1 })
   t.match(cases.at(-1), { name: 'gemm 2x64x32 i8 packed t2', threads: 2, problem: { dType: 'i32' } })
+  const f8 = { op: 'gemm', m: 1, n: 64, k: 32, type: 'f8_e4m3', packed: false, accumulation: ['f32', 'short'] }
+  write({ suite: 'mine', cases: [f8] })
+  t.match((await loadSuite(file)).cases, [
+    { name: 'gemm 1x64x32 f8_e4m3', problem: { accumulation: 'f32' } },
+    { name: 'gemm 1x64x32 f8_e4m3 short', problem: { accumulation: 'short' } },
+  ])
   const refusals: [unknown, RegExp][] = [
     [
       { suite: 'mine', cases: [{ op: 'gemm', m: 0, n: 1, k: 1, type: 'f32' }] },
@@ -84,6 +90,8 @@ t.test('suites of the user', async (t) => {
       { suite: 'mine', cases: [{ op: 'attention', seqlen: 8, heads: 3, heads_kv: 2, head_dim: 8, type: 'f32' }] },
       /multiple/,
     ],
+    [{ suite: 'mine', cases: [{ ...gemm, accumulation: 'short' }] }, /short is for f8_e4m3 and f8_e5m2, not for f32/],
+    [{ suite: 'mine', cases: [{ ...f8, accumulation: 'bf16' }] }, /accumulation: expected one of f32, short/],
   ]
   for (const [suite, message] of refusals) {
     write(suite)
@@ -220,6 +228,8 @@ t.test('by command', async (t) => {
   const csv = await run(...shape, ...brief, '--csv')
   t.equal(csv.out.split('\r\n').length, 1 + 2 + 1)
   t.match(csv.out, /^name,suite,device,threads,/)
+  const f8 = ['--m', '2', '--n', '32', '--k', '32', '--dtype', 'f8_e4m3', '--no-packed', '--accumulation', 'f32,short']
+  t.match(await run('bench', 'gemm', ...f8, ...brief), { code: 0, out: /f8_e4m3 +[\d.](.|\n)*f8_e4m3 short +[\d.]/ })
   t.match(await run('bench', '--list'), { code: 0, out: /decode-70b +17/ })
   t.equal(JSON.parse((await run('bench', '--schema')).out).type, 'object')
   const refusals: [string[], RegExp][] = [
