@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
+import { namedParams } from '../../lib/protocol/params.ts'
 
 const script = resolve('bench/gpu.sh')
 
@@ -10,7 +11,7 @@ const script = resolve('bench/gpu.sh')
 function runWith(folder: string, programs: Record<string, string>, ...argv: string[]) {
   const bin = join(folder, 'bin')
   mkdirSync(bin, { recursive: true })
-  for (const name of ['sh', 'mkdir', 'dirname', 'tr', 'head', 'date', 'cat', 'sed', 'grep']) {
+  for (const name of ['sh', 'mkdir', 'dirname', 'tr', 'head', 'tail', 'date', 'cat', 'sed', 'grep', 'timeout']) {
     symlinkSync(spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim(), join(bin, name))
   }
   for (const [name, text] of Object.entries(programs))
@@ -50,6 +51,51 @@ t.test('an old GPU, and no compiler', async (t) => {
 
 t.test('a device that is none', async (t) => {
   t.match(runWith(t.testdir({}), {}, 'cpu:0'), { status: 2, err: /expected a device as cuda:0, got 'cpu:0'/ })
+})
+
+// Every command line of the script is run by the program itself, on the CPU: only the names of the device, of suites and
+// of slow ops are put in the place of the script's, and the driver, the compiler and npx are stand-ins.
+t.test('a whole run, rehearsed on the CPU', async (t) => {
+  const suite = { suite: 'tiny', cases: [{ op: 'gemm', m: 8, n: 32, k: 32, type: 'f32' }] }
+  const params = {
+    ...namedParams.default,
+    dim: 64,
+    n_layers: 1,
+    n_heads: 4,
+    n_kv_heads: 4,
+    vocab_size: 128,
+    seq_len: 4,
+  }
+  const folder = t.testdir({ 'tiny.json': JSON.stringify(suite), 'params.json': JSON.stringify(params) })
+  const node = [
+    'poc=',
+    'for word; do shift',
+    'case $word in',
+    'cuda:0) word=cpu:0 ;;',
+    `default | rows | gpu | gpu-gemm) word=${folder}/tiny.json ;;`,
+    'gemm | attention | matmul_pow | sha256_search) word=gather ;;',
+    '10) word=0.2 ;;',
+    `bench/gpu-poc.js) poc='--params ${folder}/params.json --batch 8' ;;`,
+    'esac',
+    'set -- "$@" "$word"; done',
+    `exec ${process.execPath} "$@" $poc`,
+  ].join('\n')
+  const stand = { 'nvidia-smi': 'echo 9.0', nvcc: 'exit 0', npx: 'echo "$@"', node }
+  const { status, out, err } = runWith(folder, stand, 'cuda:0')
+  t.equal(status, 0, err)
+  const results = join(folder, 'out')
+  t.equal(out.trim().split('\n').at(-1), join(results, 'report.json'))
+  const report = JSON.parse(readFileSync(join(results, 'report.json'), 'utf8'))
+  t.match(report.figures, [{ name: 'gemm 8x32x32 f32 packed', unit: 'flop' }])
+  t.ok(report.figures[0].rate > 0 && report.poc_v1.nonces_per_second > 0)
+  t.match(report.device, { id: 'cpu:0' })
+  for (const op of ['gemm', 'normal_fill', 'rms_norm', 'rope', 'silu_mul', 'householder', 'l2_normalize'])
+    t.ok(report.conformance[op].passed > 0 && report.conformance[op].failed === 0, op)
+  t.match(
+    readFileSync(join(results, 'build.log'), 'utf8'),
+    /cmake-js compile --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS=90a-real/,
+  )
+  t.match(JSON.parse(readFileSync(join(results, 'selftest.json'), 'utf8')), { device: 'cpu:0', failed: 0 })
 })
 
 t.test('the report joins ours and theirs by case', async (t) => {
