@@ -29,8 +29,10 @@ for name in gemm thread_independence; do
   aarch64-linux-gnu-g++ -std=c++20 -O2 -ffp-contract=off -Inative/include -Inative/ops -Inative/cpu -Itest/native \
     "test/native/$name.cpp" "$folder/libgonka_cpu.a" "$folder/libgonka_ops.a" -o "$folder/test_$name" -lpthread
 done
-for name in gemm thread_independence; do
-  echo "== $name"
-  # max: every extension qemu knows, dot products included.
-  qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu "$folder/test_$name"
+# max: every extension qemu knows, SMMLA included; neoverse-n1 has dot products and no SMMLA.
+for cpu in max neoverse-n1; do
+  for name in gemm thread_independence; do
+    echo "== $name on $cpu"
+    qemu-aarch64 -cpu "$cpu" -L /usr/aarch64-linux-gnu "$folder/test_$name"
+  done
 done

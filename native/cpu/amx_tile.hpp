@@ -84,8 +84,11 @@ inline void need_shape(int tile) {
 inline void ldtilecfg(const tile_config &config) {
   if (config.palette != 1 || config.start_row != 0) tile_fault("ldtilecfg: palette or start row");
   for (int t = 0; t < 16; ++t)
-    if (config.rows[t] > 16 || config.row_bytes[t] > 64 || (t >= 8 && config.rows[t] != 0))
+    if (config.rows[t] > 16 || config.row_bytes[t] > 64 || (config.rows[t] == 0) != (config.row_bytes[t] == 0) ||
+        (t >= 8 && config.rows[t] != 0))
       tile_fault("ldtilecfg: a shape beyond the palette");
+  for (const uint8_t byte : config.reserved)
+    if (byte != 0) tile_fault("ldtilecfg: a reserved byte is set");
   tiles.configured = true;
   tiles.config = config;
   std::memset(tiles.data, 0, sizeof tiles.data);
@@ -115,6 +118,7 @@ void tilestored(void *base, int64_t stride) {
 // Calls body(row of C, column of C, unit of k) for all of a product; C's columns and k in units of four bytes.
 template <int C, int A, int B, class Body>
 void tile_product(Body &&body) {
+  static_assert(C != A && C != B && A != B, "#UD: the tiles of a product differ");
   for (const int tile : {C, A, B}) need_shape(tile);
   const tile_config &config = tiles.config;
   if (config.rows[A] != config.rows[C] || config.row_bytes[B] != config.row_bytes[C] ||

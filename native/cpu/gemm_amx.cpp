@@ -20,7 +20,7 @@ using lanes = lanes_avx512;
 
 constexpr int k_tile_rows = 16, k_tile_bytes = 64, k_max_rows = 2 * k_tile_rows, k_columns = 32;
 constexpr int k_group_steps = k_tile_bytes / 4, k_row_bytes = 4 * k_columns;
-constexpr int k_block_steps = 512;
+constexpr int k_block_steps = 256;  // of a B panel 32 KiB, which L1 holds
 static_assert(k_block_steps % k_group_steps == 0, "only the last group of an A panel may be short");
 
 struct i8_product {

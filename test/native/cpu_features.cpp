@@ -50,12 +50,15 @@ void right_answers(const device &d) {
 
 // Instruction sets by the names that implementations carry.
 bool allowed(const std::string &implementation, const cpu::features &f) {
+  if (implementation.starts_with("amx_int8")) return f.amx_int8;
+  if (implementation.starts_with("amx_bf16")) return f.amx_bf16;
   if (implementation.starts_with("avx512vnni")) return f.avx512vnni;
   if (implementation.starts_with("avx512bf16")) return f.avx512bf16;
   if (implementation.starts_with("avx512")) return f.avx512;
   if (implementation.starts_with("avx2")) return f.avx2;
   if (implementation.starts_with("sha")) return f.sha;
   if (implementation.starts_with("sse41")) return f.sse41;
+  if (implementation.starts_with("i8mm")) return f.i8mm;
   if (implementation.starts_with("neondot")) return f.neondot;
   if (implementation.starts_with("neon")) return f.neon;
   return true;
@@ -65,8 +68,12 @@ int child(const std::string &level) {
   const cpu::features &f = cpu::this_cpu();
   if (level == "ref" || level == "none")
     CHECK(!f.sse41 && !f.sha && !f.avx2 && !f.avx512 && !f.avx512vnni && !f.avx512bf16 && !f.amx_int8 && !f.amx_bf16 &&
-          !f.neon && !f.neondot);
-  if (level == "-neondot") CHECK(!f.neondot);
+          !f.neon && !f.neondot && !f.i8mm);
+  if (level == "-neondot") CHECK(!f.neondot && !f.i8mm);
+  if (level == "-i8mm" || level == "neondot") CHECK(!f.i8mm);
+  if (level == "-amx_int8") CHECK(!f.amx_int8);
+  if (level == "-amx_bf16" || level == "amx_int8") CHECK(!f.amx_bf16);
+  if (level == "avx512bf16") CHECK(!f.amx_int8 && !f.amx_bf16);
   if (level == "sse41") CHECK(!f.sha && !f.avx2 && !f.avx512);
   if (level == "avx2") CHECK(!f.avx512 && !f.avx512vnni && !f.avx512bf16);
   if (level == "avx512") CHECK(!f.avx512vnni && !f.avx512bf16 && !f.amx_int8);
@@ -86,10 +93,14 @@ int child(const std::string &level) {
 }  // namespace
 
 int main(int argc, char **argv) {
+#if defined(GONKA_AMX_MODEL)
+  if (!cpu::detected_cpu().avx512) return std::printf("skipped: what surrounds AMX's tiles needs AVX-512\n"), 77;
+#endif
   if (argc == 2) return child(argv[1]);
   // "nonsense" is named on stderr and otherwise ignored.
-  for (const char *level : {"", "ref", "none", "sse41", "sha", "avx2", "avx512", "avx512vnni", "-avx512bf16",
-                            "-avx512vnni", "-avx2", "-neondot", "nonsense"}) {
+  for (const char *level :
+       {"", "ref", "none", "sse41", "sha", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx_int8", "neondot",
+        "-avx512bf16", "-avx512vnni", "-avx2", "-amx_int8", "-amx_bf16", "-neondot", "-i8mm", "nonsense"}) {
     const pid_t process = fork();
     if (process == 0) {
       setenv("GONKA_CPU_FEATURES", level, 1);

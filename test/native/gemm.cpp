@@ -187,6 +187,20 @@ void conformance(const opened &cpu, uint32_t uses) {
     std::printf("%-12s %4d cases, %4d packed\n", table.implementation(cpu.device, GK_OP_GEMM, uint32_t(i)),
                 run_by_implementation[i], packed_by_implementation[i]);
   CHECK(run_by_implementation.back() > 300);  // the reference takes everything
+  // What the processor has is used, and packs.
+  const std::string sets = " " + cpu::describe(cpu::this_cpu()) + " ";
+  for (const char *set :
+       {"amx_bf16", "amx_int8", "avx512bf16", "avx512vnni", "avx512", "avx2", "i8mm", "neondot", "neon"}) {
+    if (sets.find(std::string(" ") + set + " ") == std::string::npos) continue;
+    int packed = 0;
+    for (size_t i = 0; i < packed_by_implementation.size(); ++i)
+      if (std::strcmp(table.implementation(cpu.device, GK_OP_GEMM, uint32_t(i)), set) == 0)
+        packed += packed_by_implementation[i];
+    check_report(packed > 50, __FILE__, __LINE__, std::string(set) + ": too few cases ran packed");
+  }
+#if defined(GONKA_AMX_MODEL)
+  CHECK(cpu::this_cpu().amx_int8 && cpu::this_cpu().amx_bf16);
+#endif
 }
 
 // The same bits from one, two and five threads.
@@ -316,7 +330,7 @@ void unpacking(const opened &cpu) {
 // --full adds the large cases.
 int main(int argc, char **argv) {
 #if defined(GONKA_AMX_MODEL)
-  if (!cpu::this_cpu().amx_int8) return std::printf("skipped: what surrounds AMX's tiles needs AVX-512\n"), 77;
+  if (!cpu::this_cpu().avx512) return std::printf("skipped: what surrounds AMX's tiles needs AVX-512\n"), 77;
 #endif
   const bool full = argc > 1 && std::strcmp(argv[1], "--full") == 0;
   const opened cpu(2);

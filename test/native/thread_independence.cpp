@@ -187,7 +187,7 @@ void matmul_pow() {
 
 int main() {
 #if defined(GONKA_AMX_MODEL)
-  if (!cpu::this_cpu().amx_int8) return std::printf("skipped: what surrounds AMX's tiles needs AVX-512\n"), 77;
+  if (!cpu::this_cpu().avx512) return std::printf("skipped: what surrounds AMX's tiles needs AVX-512\n"), 77;
 #endif
   // gemm's cases, which are smaller, have their own such check in gemm.cpp.
   for (const int64_t m : {3, 130}) {
