@@ -27,7 +27,7 @@ function read(from, name) {
 
 function report(from) {
   const ops = ['gemm', 'attention', 'matmul_pow', 'sha256_search', 'normal_fill', 'rms_norm', 'rope', 'silu_mul']
-  ops.push('householder', 'gather', 'l2_normalize')
+  ops.push('householder', 'gather', 'l2_normalize', 'permuted_distance')
   const bench = read(from, 'bench')
   const cublas = read(from, 'bench-cublas')
   const poc = read(from, 'poc-v1')

@@ -74,7 +74,7 @@ fi
 step "PoC v1"
 node bench/gpu-poc.js --device "$device" --seconds 10 > "$out/poc-v1.json" || problem "the PoC v1 round failed"
 
-for op in gemm attention matmul_pow sha256_search normal_fill rms_norm rope silu_mul householder gather l2_normalize; do
+for op in gemm attention matmul_pow sha256_search normal_fill rms_norm rope silu_mul householder gather l2_normalize permuted_distance; do
   left=$((budget - $(spent)))
   if [ "$left" -lt 10 ]; then
     problem "conformance of $op: no time left"

@@ -23,6 +23,7 @@ export const opNames = [
   'householder',
   'gather',
   'l2_normalize',
+  'permuted_distance',
 ] as const
 /** Lower-case name of a gk_op. */
 export type OpName = (typeof opNames)[number]
@@ -202,9 +203,17 @@ export type BenchProblem =
       readonly outType: DtypeName
     }
   | {
-      readonly op: 'rms_norm' | 'silu_mul' | 'householder'
+      readonly op: 'rms_norm' | 'silu_mul' | 'householder' | 'l2_normalize' | 'permuted_distance'
       readonly rows: number
       readonly columns: number
+      readonly type: DtypeName
+    }
+  /** Rows are tokens; the halves layout. */
+  | {
+      readonly op: 'rope'
+      readonly rows: number
+      readonly numHeads: number
+      readonly headDim: number
       readonly type: DtypeName
     }
   /** Rows as they lie, converted from one format to the other. */

@@ -67,6 +67,8 @@ function sizesOf(problem: CaseProblem): string {
       const { rows, columns, type, outType } = problem
       return `${rows}x${columns} ${type === outType ? type : `${type} to ${outType}`}`
     }
+    case 'rope':
+      return `${problem.rows} h${problem.numHeads} d${problem.headDim} ${problem.type}`
     case 'poc_v1':
       return `${problem.paramsName} params${problem.batch === undefined ? '' : ` batch ${problem.batch}`}`
     default:

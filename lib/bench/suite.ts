@@ -107,9 +107,18 @@ export const caseSchema = z.discriminatedUnion('op', [
     ...shared,
   }),
   z.strictObject({
-    op: z.enum(['rms_norm', 'silu_mul', 'householder']),
+    op: z.enum(['rms_norm', 'silu_mul', 'householder', 'l2_normalize', 'permuted_distance']),
     rows: each(extent),
     columns: each(extent),
+    type: each(floatType),
+    ...shared,
+  }),
+  z.strictObject({
+    op: z.literal('rope'),
+    /** Tokens. */
+    rows: each(extent),
+    heads: each(heads),
+    head_dim: each(integer(2, 65536, 2)),
     type: each(floatType),
     ...shared,
   }),
@@ -271,6 +280,10 @@ async function toProblem(spec: ScalarCase): Promise<CaseProblem> {
     case 'normal_fill': {
       const { op, generator, rows, columns, type: outType } = spec
       return { op, generator, rows, columns, outType }
+    }
+    case 'rope': {
+      const { op, rows, heads: numHeads, head_dim: headDim, type } = spec
+      return { op, rows, numHeads, headDim, type }
     }
     case 'gather': {
       const { op, rows, columns, type, out_type: outType = type } = spec

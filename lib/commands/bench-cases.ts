@@ -37,9 +37,9 @@ export function withShapeOptions(command: Command): Command {
     .option('--accumulation <list>', 'gemm of f8: f32, or short where sums may be (default: f32)')
     .option('--seqlen <list>', 'attention: queries', integerList)
     .option('--seqlen-k <list>', 'attention: keys (default: as queries)', integerList)
-    .option('--heads <list>', 'attention: query heads (default: 8)', integerList)
+    .option('--heads <list>', 'attention: query heads; rope: heads (default: 8)', integerList)
     .option('--heads-kv <list>', 'attention: key and value heads (default: as query heads)', integerList)
-    .option('--head-dim <list>', 'attention: length of a head (default: 128)', integerList)
+    .option('--head-dim <list>', 'attention, rope: length of a head (default: 128)', integerList)
     .option('--causal', 'attention: with causal mask')
     .option('--batch <list>', 'attention: sequences; poc_v1: nonces of a forward pass', integerList)
     .option('--nonces <list>', 'sha256_search: nonces of a call', integerList)
@@ -63,6 +63,9 @@ const adHocOps: Readonly<Record<string, { readonly fields: readonly string[]; re
   rms_norm: { fields: ['rows', 'columns', 'type'], defaults: { type: 'f32' } },
   silu_mul: { fields: ['rows', 'columns', 'type'], defaults: { type: 'f32' } },
   householder: { fields: ['rows', 'columns', 'type'], defaults: { type: 'f32' } },
+  l2_normalize: { fields: ['rows', 'columns', 'type'], defaults: { type: 'f32' } },
+  permuted_distance: { fields: ['rows', 'columns', 'type'], defaults: { type: 'f32' } },
+  rope: { fields: ['rows', 'heads', 'head_dim', 'type'], defaults: { heads: 8, head_dim: 128, type: 'f32' } },
   gather: { fields: ['rows', 'columns', 'type'], defaults: { type: 'f32' } },
   poc_v1: { fields: ['params', 'batch'], defaults: {} },
 }

@@ -72,6 +72,13 @@ void read_search(const Napi::Object &from, bench_problem &out) {
   p.hits_capacity = uint32_t(out.hits.size());
 }
 
+// Four words for each of `rows` generators; the last one odd, as an increment is.
+void make_pcg64_seeds(int64_t rows, std::vector<uint64_t> &out) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (uint64_t word : {uint64_t(r), uint64_t(0x9e3779b97f4a7c15), uint64_t(r) * 3, uint64_t(r) * 2 + 1})
+      out.push_back(word);
+}
+
 void read_fill(const Napi::Object &from, bench_problem &out) {
   gk_normal_fill &p = out.problem.fill;
   p.struct_size = sizeof p;
@@ -87,9 +94,7 @@ void read_fill(const Napi::Object &from, bench_problem &out) {
     p.seeds_u32 = out.seeds32.data();
   } else if (generator == "pcg64") {
     p.generator = GK_NORMAL_PCG64;
-    for (int64_t r = 0; r < p.rows; ++r)
-      for (uint64_t word : {uint64_t(r), uint64_t(0x9e3779b97f4a7c15), uint64_t(r) * 3, uint64_t(r) * 2 + 1})
-        out.seeds64.push_back(word);
+    make_pcg64_seeds(p.rows, out.seeds64);
     p.seeds_u64 = out.seeds64.data();
   } else {
     throw make_error(from.Env(), GK_INVALID_ARGUMENT, "generator: expected murmur3 or pcg64, got '" + generator + "'");
@@ -147,6 +152,41 @@ void read_householder(const Napi::Object &from, bench_problem &out) {
   p.columns = p.ldx = extent.columns;
 }
 
+void read_l2_normalize(const Napi::Object &from, bench_problem &out) {
+  const row_extent extent(from);
+  gk_l2_normalize &p = out.problem.l2_normalize;
+  p.struct_size = sizeof p;
+  p.type = get_dtype(from, "type");
+  p.eps = 1e-8f;
+  p.rows = extent.rows;
+  p.columns = p.ldx = p.ldy = extent.columns;
+}
+
+void read_permuted_distance(const Napi::Object &from, bench_problem &out) {
+  const row_extent extent(from);
+  gk_permuted_distance &p = out.problem.distance;
+  p.struct_size = sizeof p;
+  p.x_type = get_dtype(from, "type");
+  p.rows = extent.rows;
+  p.columns = p.ldx = extent.columns;
+  make_pcg64_seeds(p.rows, out.seeds64);
+  p.seeds = out.seeds64.data();
+}
+
+// A row is a token: heads one after the other, rotated as a whole.
+void read_rope(const Napi::Object &from, bench_problem &out) {
+  gk_rope &p = out.problem.rope;
+  p.struct_size = sizeof p;
+  p.type = get_dtype(from, "type");
+  p.layout = GK_ROPE_HALF;
+  p.tokens = get_integer(from, "rows", 1, k_max_extent);
+  p.heads = int32_t(get_integer(from, "numHeads", 1, 65536));
+  p.head_dim = p.rotary_dim = int32_t(get_integer(from, "headDim", 2, 65536));
+  p.head_stride = p.head_dim;
+  p.token_stride = int64_t(p.heads) * p.head_dim;
+  p.table_positions = 4096;
+}
+
 void read_gather(const Napi::Object &from, bench_problem &out) {
   const row_extent extent(from);
   gk_gather &p = out.problem.gather;
@@ -169,9 +209,12 @@ constexpr reader k_readers[] = {{"gemm", GK_OP_GEMM, read_gemm},
                                 {"sha256_search", GK_OP_SHA256_SEARCH, read_search},
                                 {"normal_fill", GK_OP_NORMAL_FILL, read_fill},
                                 {"rms_norm", GK_OP_RMS_NORM, read_rms_norm},
+                                {"rope", GK_OP_ROPE, read_rope},
                                 {"silu_mul", GK_OP_SILU_MUL, read_silu_mul},
                                 {"householder", GK_OP_HOUSEHOLDER, read_householder},
-                                {"gather", GK_OP_GATHER, read_gather}};
+                                {"gather", GK_OP_GATHER, read_gather},
+                                {"l2_normalize", GK_OP_L2_NORMALIZE, read_l2_normalize},
+                                {"permuted_distance", GK_OP_PERMUTED_DISTANCE, read_permuted_distance}};
 
 }  // namespace
 

@@ -22,9 +22,12 @@ struct bench_problem {
     gk_sha256_search search;
     gk_normal_fill fill;
     gk_rms_norm rms_norm;
+    gk_rope rope;
     gk_silu_mul silu_mul;
     gk_householder householder;
     gk_gather gather;
+    gk_l2_normalize l2_normalize;
+    gk_permuted_distance distance;
   } problem{};
   std::vector<int64_t> cu_q, cu_k;
   std::vector<gk_sha256_hit> hits;

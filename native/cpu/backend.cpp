@@ -314,6 +314,8 @@ std::span<const implementation> implementations(uint32_t op) noexcept {
       return gather_list();
     case GK_OP_L2_NORMALIZE:
       return l2_normalize_list();
+    case GK_OP_PERMUTED_DISTANCE:
+      return permuted_distance_list();
     default:
       return {};
   }

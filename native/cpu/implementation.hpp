@@ -43,6 +43,7 @@ std::span<const implementation> silu_mul_list() noexcept;
 std::span<const implementation> householder_list() noexcept;
 std::span<const implementation> gather_list() noexcept;
 std::span<const implementation> l2_normalize_list() noexcept;
+std::span<const implementation> permuted_distance_list() noexcept;
 
 // Packs gemm's constant operand for the named or best implementation: writes to *out (from allocate()).
 // gemm_pack_size and gemm_pack_into live with the gemm kernels.

@@ -92,5 +92,6 @@ std::span<const implementation> silu_mul_list() noexcept;
 std::span<const implementation> householder_list() noexcept;
 std::span<const implementation> gather_list() noexcept;
 std::span<const implementation> l2_normalize_list() noexcept;
+std::span<const implementation> permuted_distance_list() noexcept;
 
 }  // namespace gonka::cuda

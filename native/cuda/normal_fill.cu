@@ -6,6 +6,7 @@
 // again if the neighbour turns out to reach into it, until nobody's beginning moves any more: two walks, almost always.
 #include "device/dispatch.hpp"
 #include "device/elements.cuh"
+#include "device/pcg64.cuh"
 #include "implementation.hpp"
 #include "normal_fill/normal_fill.hpp"
 #include "normal_fill/ziggurat.hpp"
@@ -64,10 +65,6 @@ murmur_kernel(murmur_args a) {
 
 constexpr uint32_t k_part = 16;  // draws a thread walks at a time
 
-// 2^i draws: state -> state * multiplier + sum * increment.
-struct pcg_jump {
-  uint64_t multiplier_high, multiplier_low, sum_high, sum_low;
-};
 constexpr uint32_t k_jumps = 13;  // up to k_threads * k_part draws
 static_assert(1u << (k_jumps - 1) == k_threads * k_part);
 
@@ -81,29 +78,6 @@ struct pcg_args {
   gptr<uint8_t> out;
   pcg_jump jumps[k_jumps];
 };
-
-struct pcg_state {
-  uint128 state, increment;
-};
-
-GK_DEVICE uint128 wide(uint64_t high, uint64_t low) {
-  return uint128(high) << 64 | low;
-}
-
-GK_DEVICE uint64_t pcg_next(pcg_state &g) {
-  g.state = g.state * wide(0x2360ED051FC65DA4, 0x4385DF649FCCF645) + g.increment;
-  const uint64_t high = uint64_t(g.state >> 64), x = high ^ uint64_t(g.state);
-  const uint32_t turn = uint32_t(high >> 58);
-  return x >> turn | x << ((64 - turn) & 63);
-}
-
-GK_DEVICE void pcg_advance(pcg_state &g, const pcg_args &a, uint32_t draws) {
-  GK_NO_UNROLL
-  for (uint32_t i = 0; i < k_jumps; ++i)
-    if (draws >> i & 1)
-      g.state = g.state * wide(a.jumps[i].multiplier_high, a.jumps[i].multiplier_low) +
-                wide(a.jumps[i].sum_high, a.jumps[i].sum_low) * g.increment;
-}
 
 GK_DEVICE double uniform(uint64_t draw) {
   return double(draw >> 11) * 0x1p-53;
@@ -140,7 +114,7 @@ GK_DEVICE uint32_t pcg_attempt(pcg_state &g, const pcg_args &a, double *value, b
 GK_DEVICE uint32_t pcg_walk(pcg_state g, const pcg_args &a, uint32_t entry, uint32_t *exit, bool store, int64_t row,
                             int64_t first) {
   uint32_t position = entry, count = 0;
-  pcg_advance(g, a, entry);
+  pcg_advance(g, a.jumps, k_jumps, entry);
   while (position < k_part) {
     double value;
     bool accepted;
@@ -159,9 +133,8 @@ pcg_kernel(pcg_args a) {
   const int64_t row = block_idx().x;
   const uint32_t t = thread_idx().x;
   const sptr<uint32_t> exits = shared_at<uint32_t>(0), moved = exits + k_threads, sums = moved + 1;
-  const gptr<const uint64_t> seed = a.seeds + row * 4;
-  pcg_state g = {wide(ld_global(seed), ld_global(seed + 1)), wide(ld_global(seed + 2), ld_global(seed + 3))};
-  pcg_advance(g, a, t * k_part);
+  pcg_state g = pcg_load(a.seeds + row * 4);
+  pcg_advance(g, a.jumps, k_jumps, t * k_part);
   for (int64_t done = 0; done < a.columns;) {
     uint32_t entry = 0, exit, count = pcg_walk(g, a, 0, &exit, false, row, 0);
     for (;;) {
@@ -200,8 +173,8 @@ pcg_kernel(pcg_args a) {
       all += sum;
     }
     if (entry < k_part) pcg_walk(g, a, entry, &exit, true, row, first);
-    pcg_advance(g, a, k_threads * k_part);
-    pcg_advance(g, a, ld_shared(exits + (k_threads - 1)));
+    pcg_advance(g, a.jumps, k_jumps, k_threads * k_part);
+    pcg_advance(g, a.jumps, k_jumps, ld_shared(exits + (k_threads - 1)));
     done += all;
     bar_sync();
   }
@@ -241,11 +214,7 @@ void run_pcg64(const gk_normal_fill &p, places at, context &ctx) {
   a.width = runtime::address<const double>(ctx.upload(2, k_ziggurat.width.data(), sizeof k_ziggurat.width));
   a.height = runtime::address<const double>(ctx.upload(3, k_ziggurat.height.data(), sizeof k_ziggurat.height));
   a.out = runtime::address<uint8_t>(at[0]);
-  const pcg64 unit{0, 1};  // with increment 1 the addend of a jump is the sum that multiplies any increment
-  for (uint32_t i = 0; i < k_jumps; ++i) {
-    const pcg64::jump j = unit.jump_of(uint64_t(1) << i);
-    a.jumps[i] = {uint64_t(j.multiplier >> 64), uint64_t(j.multiplier), uint64_t(j.addend >> 64), uint64_t(j.addend)};
-  }
+  for (uint32_t i = 0; i < k_jumps; ++i) a.jumps[i] = pcg_jump_over(uint64_t(1) << i);
   runtime::launch(
       ctx.stream(), &pcg_kernel,
       {.grid_x = uint32_t(p.rows), .threads = k_threads, .shared_bytes = (k_threads + 1 + k_threads / 32) * 4}, a);

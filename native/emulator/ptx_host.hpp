@@ -527,6 +527,9 @@ inline float sin_f32(float x) {
 inline float cos_f32(float x) {
   return std::cos(x);
 }
+inline double sqrt_f64(double x) {
+  return std::sqrt(x);
+}
 inline double exp_f64(double x) {
   return std::exp(x);
 }

@@ -74,17 +74,18 @@ typedef enum gk_dtype {
 } gk_dtype;
 
 typedef enum gk_op {
-  GK_OP_GEMM = 1,          /* gk_gemm */
-  GK_OP_ATTENTION = 2,     /* gk_attention */
-  GK_OP_MATMUL_POW = 3,    /* gk_matmul_pow */
-  GK_OP_SHA256_SEARCH = 4, /* gk_sha256_search */
-  GK_OP_NORMAL_FILL = 5,   /* gk_normal_fill */
-  GK_OP_RMS_NORM = 6,      /* gk_rms_norm */
-  GK_OP_ROPE = 7,          /* gk_rope */
-  GK_OP_SILU_MUL = 8,      /* gk_silu_mul */
-  GK_OP_HOUSEHOLDER = 9,   /* gk_householder */
-  GK_OP_GATHER = 10,       /* gk_gather */
-  GK_OP_L2_NORMALIZE = 11, /* gk_l2_normalize */
+  GK_OP_GEMM = 1,               /* gk_gemm */
+  GK_OP_ATTENTION = 2,          /* gk_attention */
+  GK_OP_MATMUL_POW = 3,         /* gk_matmul_pow */
+  GK_OP_SHA256_SEARCH = 4,      /* gk_sha256_search */
+  GK_OP_NORMAL_FILL = 5,        /* gk_normal_fill */
+  GK_OP_RMS_NORM = 6,           /* gk_rms_norm */
+  GK_OP_ROPE = 7,               /* gk_rope */
+  GK_OP_SILU_MUL = 8,           /* gk_silu_mul */
+  GK_OP_HOUSEHOLDER = 9,        /* gk_householder */
+  GK_OP_GATHER = 10,            /* gk_gather */
+  GK_OP_L2_NORMALIZE = 11,      /* gk_l2_normalize */
+  GK_OP_PERMUTED_DISTANCE = 12, /* gk_permuted_distance; since 1.1 */
   GK_OP_32BIT = 0x7fffffff
 } gk_op;
 
@@ -377,6 +378,30 @@ typedef struct gk_l2_normalize {
   int64_t rows, columns, ldx, ldy;
   gk_ref x, y;
 } gk_l2_normalize;
+
+/* PoC v1's figure of a nonce, for every row of x [rows, columns]:
+ *  distance[r] = | p / |p|_2 - target |_2  with  p[j] = x[r][permutation_r[j]].
+ *  Permutation  0 .. columns - 1, shuffled: for i = columns - 1 down to 1, elements i and j change places, j in [0, i].
+ *               j is the low b bits of 32 random ones, 2^b - 1 being the smallest such number >= i; again while j > i.
+ *               The 32 bits are halves of PCG64 outputs, the low half first. seeds: host u64 [rows, 4] as of
+ *               GK_NORMAL_PCG64, read during run().
+ *  Numerics     squares, their sum, its root and the quotients are F32, each rounded; difference, squares, sum and root
+ *               F64. Sums are pairwise, as NumPy has them: up to 128 terms in eight running sums, term i in sum i % 8,
+ *               joined as ((0+1)+(2+3))+((4+5)+(6+7)), and the terms past the last multiple of eight (all of them, if
+ *               fewer than eight) added one by one; more than 128 in two parts, the first of half the terms, rounded
+ *               down to a multiple of eight. Bit-exact; NaN where a row has no finite norm, or norm 0.
+ *  Limits       columns <= 2^31 - 1. columns == 0: distance 0. */
+typedef struct gk_permuted_distance {
+  uint32_t struct_size;
+  uint32_t implementation;
+  uint32_t x_type; /* F32, F16, BF16 */
+  uint32_t reserved;
+  int64_t rows, columns, ldx;
+  const uint64_t *seeds;
+  gk_ref x;
+  gk_ref target;   /* F64 [columns] */
+  gk_ref distance; /* F64 [rows] */
+} gk_permuted_distance;
 
 /* -------------------------------------------------------------------------------------------------------- backend */
 

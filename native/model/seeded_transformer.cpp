@@ -76,7 +76,7 @@ struct seeded_transformer::activations {
   buffer ffn;      // silu(w1 h) * w3 h
   buffer x_last, h_last;
   buffer logits;         // [batch, vocab]
-  buffer wide_logits;    // the same in F32, where activations are halves
+  buffer wide_logits;    // the same in F32, where activations are halves and logits have been read
   buffer positions;      // I32 [batch * seq]: 0 .. seq-1 repeated
   buffer last;           // I32 [batch]: row of each sequence's last token
   buffer last_position;  // I32 [batch]: seq - 1
@@ -258,7 +258,6 @@ void seeded_transformer::reserve(int64_t batch) {
   a->x_last = floats(batch, shape_.dim);
   a->h_last = floats(batch, shape_.dim);
   a->logits = floats(batch, shape_.vocab);
-  if (activation_type_ != GK_F32) a->wide_logits = buffer(*device_, uint64_t(batch * shape_.vocab) * sizeof(float));
   std::vector<int32_t> positions(static_cast<size_t>(tokens)), last(static_cast<size_t>(batch)),
       last_position(static_cast<size_t>(batch), int32_t(shape_.seq_len - 1));
   for (int64_t t = 0; t < tokens; ++t) positions[size_t(t)] = int32_t(t % shape_.seq_len);
@@ -431,18 +430,13 @@ void seeded_transformer::run_layers(int64_t batch) {
   const gk_ref x = shape_.seq_len > 1 ? a.x_last.at() : a.x.at();
   normalise(x, final_norm_, a.h_last.at(), batch);
   multiply(output_, a.h_last.at(), shape_.dim, a.logits.at(), shape_.vocab, batch, false);
-  // The reference widens half-precision logits, too.
-  if (a.wide_logits) convert(a.logits.at(), activation_type_, a.wide_logits.at(), GK_F32, batch, shape_.vocab);
 }
 
-void seeded_transformer::forward(const inputs &inputs, int64_t batch, std::span<float> logits,
-                                 const std::atomic<bool> *cancel) {
+void seeded_transformer::start(const inputs &inputs, int64_t batch, const std::atomic<bool> *cancel) {
   const int64_t size = shape_.seq_len * shape_.dim;
   const bool drawn = inputs.values.empty();
-  if (batch <= 0 ||
-      (drawn ? int64_t(inputs.seeds.size()) != batch * 4 : int64_t(inputs.values.size()) != batch * size) ||
-      int64_t(logits.size()) != batch * shape_.vocab)
-    throw status_error(GK_INVALID_ARGUMENT, "forward: inputs or logits do not have the size of the batch");
+  if (batch <= 0 || (drawn ? int64_t(inputs.seeds.size()) != batch * 4 : int64_t(inputs.values.size()) != batch * size))
+    throw status_error(GK_INVALID_ARGUMENT, "forward: inputs do not have the size of the batch");
   cancel_ = cancel;
   check_cancel(cancel_);
   reserve(batch);
@@ -460,7 +454,24 @@ void seeded_transformer::forward(const inputs &inputs, int64_t batch, std::span<
     stream_->replay(a.pass);
   else
     run_layers(batch);
-  stream_->read(a.wide_logits ? a.wide_logits : a.logits, 0, logits.data(), logits.size_bytes());
+}
+
+gk_ref seeded_transformer::logits() const {
+  return act_->logits.at();
+}
+
+void seeded_transformer::read_logits(std::span<float> logits) {
+  if (!act_ || int64_t(logits.size()) != act_->batch * shape_.vocab)
+    throw status_error(GK_INVALID_ARGUMENT, "read_logits: no room for the logits of the batch");
+  activations &a = *act_;
+  if (activation_type_ == GK_F32) {
+    stream_->read(a.logits, 0, logits.data(), logits.size_bytes());
+    return;
+  }
+  // The reference widens half-precision logits, too.
+  if (!a.wide_logits) a.wide_logits = buffer(*device_, logits.size_bytes());
+  convert(a.logits.at(), activation_type_, a.wide_logits.at(), GK_F32, a.batch, shape_.vocab);
+  stream_->read(a.wide_logits, 0, logits.data(), logits.size_bytes());
 }
 
 }  // namespace gonka

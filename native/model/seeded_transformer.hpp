@@ -62,16 +62,23 @@ class seeded_transformer {
   // Whether the device itself, not the host in its place, draws inputs.
   bool draws_inputs() const { return draws_inputs_; }
 
-  // logits: F32 [batch, vocab], host. Uses one stream: one call at a time.
-  // A nonce's logits depend on the batch only through the kernel that gemm picks for its row count.
+  // One pass, queued; its logits are there for read_logits and whatever is queued on work_stream() next. Uses that one
+  // stream: one call at a time. A nonce's logits depend on the batch only through the kernel that gemm picks for its
+  // row count.
   //
   // The first pass of a batch size runs op by op; the second one is recorded where the device can, and from then on the
   // pass is one replay, which cancel does not interrupt.
-  void forward(const inputs &inputs, int64_t batch, std::span<float> logits, const std::atomic<bool> *cancel);
+  void start(const inputs &inputs, int64_t batch, const std::atomic<bool> *cancel);
+  // Logits of the last pass: F32 [batch, vocab], host.
+  void read_logits(std::span<float> logits);
   void forward(std::span<const uint16_t> values, int64_t batch, std::span<float> logits,
                const std::atomic<bool> *cancel) {
-    forward(inputs{values, {}}, batch, logits, cancel);
+    start(inputs{values, {}}, batch, cancel);
+    read_logits(logits);
   }
+  // The same [batch, vocab] on the device, dense, of activation_type().
+  gk_ref logits() const;
+  stream &work_stream() const { return *stream_; }
   // Why passes are not replayed: empty where they are, or if no pass has come to it.
   const std::string &not_recorded() const { return not_recorded_; }
 

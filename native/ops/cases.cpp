@@ -15,6 +15,7 @@ std::vector<op_case> silu_mul_cases();
 std::vector<op_case> householder_cases();
 std::vector<op_case> gather_cases();
 std::vector<op_case> l2_normalize_cases();
+std::vector<op_case> permuted_distance_cases();
 
 const std::vector<op_case> &cases_of(gk_op op) {
   static const std::map<gk_op, std::vector<op_case>> all = {
@@ -29,6 +30,7 @@ const std::vector<op_case> &cases_of(gk_op op) {
       {GK_OP_HOUSEHOLDER, householder_cases()},
       {GK_OP_GATHER, gather_cases()},
       {GK_OP_L2_NORMALIZE, l2_normalize_cases()},
+      {GK_OP_PERMUTED_DISTANCE, permuted_distance_cases()},
   };
   static const std::vector<op_case> none;
   const auto found = all.find(op);

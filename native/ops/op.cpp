@@ -7,13 +7,13 @@
 namespace gonka {
 
 extern const op_spec gemm_op, attention_op, matmul_pow_op, sha256_search_op, normal_fill_op, rms_norm_op, rope_op,
-    silu_mul_op, householder_op, gather_op, l2_normalize_op;
+    silu_mul_op, householder_op, gather_op, l2_normalize_op, permuted_distance_op;
 
 namespace {
 
-const op_spec *const k_ops[] = {&gemm_op,        &attention_op, &matmul_pow_op,  &sha256_search_op,
-                                &normal_fill_op, &rms_norm_op,  &rope_op,        &silu_mul_op,
-                                &householder_op, &gather_op,    &l2_normalize_op};
+const op_spec *const k_ops[] = {&gemm_op,        &attention_op, &matmul_pow_op,   &sha256_search_op,
+                                &normal_fill_op, &rms_norm_op,  &rope_op,         &silu_mul_op,
+                                &householder_op, &gather_op,    &l2_normalize_op, &permuted_distance_op};
 
 struct dtype_row {
   uint32_t dtype;

@@ -125,6 +125,21 @@ void check_rows(test::cpu_stream &on) {
   unit.check("eps", bad, [](auto &p) { p.eps = NAN; });
   unit.check("ldy", bad, [](auto &p) { p.ldy = 9; });
 
+  gk_permuted_distance d{};
+  const uint64_t seeds[12] = {};
+  d.struct_size = sizeof d;
+  d.x_type = GK_F32;
+  d.rows = 3;
+  d.columns = d.ldx = 10;
+  d.seeds = seeds;
+  refusals<gk_permuted_distance> distance{GK_OP_PERMUTED_DISTANCE, d, on};
+  distance.check("x_type", GK_UNSUPPORTED, [](auto &p) { p.x_type = GK_F64; });
+  distance.check("ldx", bad, [](auto &p) { p.ldx = 9; });
+  distance.check("rows", bad, [](auto &p) { p.rows = -1; });
+  distance.check("seeds", bad, [](auto &p) { p.seeds = nullptr; });
+  distance.check("columns", bad, [](auto &p) { p.rows = 1, p.columns = p.ldx = int64_t(1) << 31; });
+  distance.check("2^62", bad, [](auto &p) { p.rows = k_huge, p.columns = p.ldx = 0; });
+
   gk_rope o{};
   o.struct_size = sizeof o;
   o.type = GK_F32;

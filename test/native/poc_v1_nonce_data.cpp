@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "golden.hpp"
+#include "permuted_distance/permuted_distance.hpp"
+#include "v1/distance.hpp"
 #include "v1/nonce_data.hpp"
 
 using namespace gonka::poc_v1;
@@ -79,12 +81,40 @@ void check_input_rows(const json::value &inputs) {
   }
 }
 
+// The reference of gk_permuted_distance, which draws and sums in its own plain way, against the permutations above and
+// the distance that golden rounds are held against.
+void check_permuted_distance(const json::value &entry) {
+  const std::string hash = entry["block_hash"].str(), key = entry["public_key"].str();
+  const size_t size = size_t(entry["dim"].integer());
+  if (size > 40000) return;
+  std::vector<float> logits(size);
+  for (size_t i = 0; i < size; ++i) logits[i] = float(std::sin(double(i * i % 1009) + 0.1));
+  std::vector<double> target(size), scratch(size);
+  make_target(hash, target);
+  for (const uint64_t nonce : u64_list(entry["nonces"])) {
+    const double want = distance(logits, permutation(hash, key, nonce, size), target, scratch);
+    uint64_t seeds[4];
+    permutation_generator(hash, key, nonce, std::span<uint64_t, 4>(seeds));
+    gk_permuted_distance p{};
+    p.struct_size = sizeof p;
+    p.x_type = GK_F32;
+    p.rows = 1;
+    p.columns = p.ldx = int64_t(size);
+    p.seeds = seeds;
+    double got = -1;
+    void *const pointers[] = {logits.data(), target.data(), &got};
+    gonka::permuted_distance_reference(&p, pointers);
+    CHECK_EQ(got, want);
+  }
+}
+
 }  // namespace
 
 int main() {
   const json::value permutations = json::read_file(golden_path("v1/permutations.json"));
   CHECK_EQ(permutations.size(), size_t(30));
   for (const json::value &entry : permutations) check_permutations(entry);
+  for (const json::value &entry : permutations) check_permuted_distance(entry);
   check_permutation_rows(permutations);
   CHECK(permutation("a", "b", 0, 0).empty());
 

@@ -301,6 +301,9 @@ GK_DEVICE float sin_f32(float x) {
 GK_DEVICE float cos_f32(float x) {
   return cosf(x);
 }  // at most 2 ulp
+GK_DEVICE double sqrt_f64(double x) {
+  return __dsqrt_rn(x);
+}
 GK_DEVICE double exp_f64(double x) {
   return exp(x);
 }

@@ -165,5 +165,8 @@ std::span<const implementation> gather_list() noexcept {
 std::span<const implementation> l2_normalize_list() noexcept {
   return {};
 }
+std::span<const implementation> permuted_distance_list() noexcept {
+  return {};
+}
 
 }  // namespace gonka::cuda

@@ -32,6 +32,13 @@ double pairwise_sum_of_squares(const double *v, size_t count) {
   return pairwise_sum_of_squares(v, half) + pairwise_sum_of_squares(v + half, count - half);
 }
 
+void write_words(const pcg64 &rng, std::span<uint64_t, 4> words) {
+  words[0] = uint64_t(rng.state >> 64);
+  words[1] = uint64_t(rng.state);
+  words[2] = uint64_t(rng.increment >> 64);
+  words[3] = uint64_t(rng.increment);
+}
+
 }  // namespace
 
 double l2_norm(std::span<const double> v) {
@@ -62,11 +69,12 @@ void round_to_f16(const double *values, size_t count, double sigma, uint16_t *ou
 
 void input_generator(std::string_view block_hash, std::string_view public_key, uint64_t nonce,
                      std::span<uint64_t, 4> words) {
-  const pcg64 rng = generator(input_seed(block_hash, public_key, nonce), 4);
-  words[0] = uint64_t(rng.state >> 64);
-  words[1] = uint64_t(rng.state);
-  words[2] = uint64_t(rng.increment >> 64);
-  words[3] = uint64_t(rng.increment);
+  write_words(generator(input_seed(block_hash, public_key, nonce), 4), words);
+}
+
+void permutation_generator(std::string_view block_hash, std::string_view public_key, uint64_t nonce,
+                           std::span<uint64_t, 4> words) {
+  write_words(generator(permutation_seed(block_hash, public_key, nonce), 1), words);
 }
 
 void make_inputs(std::string_view block_hash, std::string_view public_key, uint64_t nonce, std::span<uint16_t> inputs) {

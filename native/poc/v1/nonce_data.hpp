@@ -24,6 +24,10 @@ void input_generator(std::string_view block_hash, std::string_view public_key, u
 void make_permutation(std::string_view block_hash, std::string_view public_key, uint64_t nonce,
                       std::span<int32_t> permutation);
 
+// The generator of that permutation before its first draw, as gk_permuted_distance takes it: words as above.
+void permutation_generator(std::string_view block_hash, std::string_view public_key, uint64_t nonce,
+                           std::span<uint64_t, 4> words);
+
 // |v|_2 in F64 by NumPy's pairwise summation of squares.
 double l2_norm(std::span<const double> v);
 

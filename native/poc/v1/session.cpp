@@ -4,6 +4,7 @@
 #include <chrono>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "v1/distance.hpp"
 #include "v1/nonce_data.hpp"
@@ -103,18 +104,21 @@ void spread(int64_t count, int64_t threads, const F &f) {
   for (std::future<void> &other : others) other.get();
 }
 
-// Inputs, or the seeds from which the device draws them, and permutations of one batch.
+// Inputs and permutations of one batch, or the seeds from which the device makes them.
 struct session::prepared {
   int64_t begin = 0, count = 0;
   std::vector<uint16_t> inputs;
   std::vector<uint64_t> seeds;
   std::vector<int32_t> permutations;
+  std::vector<uint64_t> permutation_seeds;
 };
 
-// A batch whose logits are there.
+// A batch that has left the device.
 struct session::finished {
   prepared of;
-  std::vector<float> logits;
+  std::vector<float> logits;  // empty where the device measures
+  std::vector<double> dist;
+  std::future<std::vector<double>> measuring;  // dist to be, where the host measures beside the device's work
 };
 
 session::session(std::shared_ptr<device> device, const params &params, const std::string &block_hash,
@@ -147,6 +151,7 @@ session::session(std::shared_ptr<device> device, const params &params, const std
 
   target_.resize(size_t(params.vocab_size));
   make_target(block_hash, target_);
+  measures_there_ = device_distance::make(model_->work_stream(), model_->activation_type(), target_);
 
   const double room = 0.25 * double(device_->current_info().memory_free_bytes);
   const int64_t fitting = int64_t(room / double(model_->bytes_per_nonce()));
@@ -161,29 +166,36 @@ uint64_t session::memory_bytes() const {
 }
 
 session::prepared session::prepare(const run_request &request, int64_t begin, int64_t count) const {
-  prepared out{begin, count, {}, {}, {}};
+  prepared out{begin, count, {}, {}, {}, {}};
   const int64_t input_size = params_.seq_len * params_.dim, vocab = params_.vocab_size;
-  const bool drawn = model_->draws_inputs();
+  const bool drawn = model_->draws_inputs(), shuffled = measures_there_ != nullptr;
   if (drawn)
     out.seeds.resize(size_t(count * 4));
   else
     out.inputs.resize(size_t(count * input_size));
-  out.permutations.resize(size_t(count * vocab));
+  if (shuffled)
+    out.permutation_seeds.resize(size_t(count * 4));
+  else
+    out.permutations.resize(size_t(count * vocab));
   spread(count, helpers_, [&](int64_t i) {
     if (request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed)) return;
     const uint64_t nonce = uint64_t(request.nonces[size_t(begin + i)]);
+    const auto words = [&](std::vector<uint64_t> &of) { return std::span(of).subspan(size_t(i * 4)).first<4>(); };
     if (drawn)
-      input_generator(block_hash_, request.public_key, nonce, std::span(out.seeds).subspan(size_t(i * 4)).first<4>());
+      input_generator(block_hash_, request.public_key, nonce, words(out.seeds));
     else
       make_inputs(block_hash_, request.public_key, nonce,
                   std::span(out.inputs).subspan(size_t(i * input_size), size_t(input_size)));
-    make_permutation(block_hash_, request.public_key, nonce,
-                     std::span(out.permutations).subspan(size_t(i * vocab), size_t(vocab)));
+    if (shuffled)
+      permutation_generator(block_hash_, request.public_key, nonce, words(out.permutation_seeds));
+    else
+      make_permutation(block_hash_, request.public_key, nonce,
+                       std::span(out.permutations).subspan(size_t(i * vocab), size_t(vocab)));
   });
   return out;
 }
 
-std::vector<double> session::distances(const finished &batch) const {
+std::vector<double> session::host_distances(const finished &batch) const {
   const int64_t vocab = params_.vocab_size;
   std::vector<double> dist(size_t(batch.of.count));
   spread(batch.of.count, helpers_, [&](int64_t i) {
@@ -194,6 +206,21 @@ std::vector<double> session::distances(const finished &batch) const {
                                row(std::span<const int32_t>(batch.of.permutations)), target_, scratch);
   });
   return dist;
+}
+
+void session::report(const run_request &request, finished &batch, run_stats &stats) const {
+  if (batch.measuring.valid()) batch.dist = batch.measuring.get();
+  std::vector<int64_t> kept;
+  std::vector<double> kept_dist;
+  for (int64_t i = 0; i < batch.of.count; ++i) {
+    if (request.r_target && !(batch.dist[size_t(i)] < *request.r_target)) continue;
+    kept.push_back(request.nonces[size_t(batch.of.begin + i)]);
+    kept_dist.push_back(batch.dist[size_t(i)]);
+  }
+  stats.computed += batch.of.count;
+  stats.kept += int64_t(kept.size());
+  ++stats.batches;
+  if (request.on_batch) request.on_batch(kept, kept_dist, batch.of.count);
 }
 
 run_stats session::run(const run_request &request) {
@@ -209,56 +236,55 @@ run_stats session::run(const run_request &request) {
 
   const auto started = clock::now();
   run_stats stats;
-  const int64_t vocab = params_.vocab_size;
   const auto prepare_at = [&](int64_t begin) {
     return std::async(std::launch::async,
                       [&, begin] { return prepare(request, begin, std::min(batch, total - begin)); });
   };
-  std::vector<int64_t> kept;
-  std::vector<double> kept_dist;
-  const auto report = [&](const finished &done, const std::vector<double> &dist) {
-    kept.clear();
-    kept_dist.clear();
-    for (int64_t i = 0; i < done.of.count; ++i) {
-      if (request.r_target && !(dist[size_t(i)] < *request.r_target)) continue;
-      kept.push_back(request.nonces[size_t(done.of.begin + i)]);
-      kept_dist.push_back(dist[size_t(i)]);
-    }
-    stats.computed += done.of.count;
-    stats.kept += int64_t(kept.size());
-    ++stats.batches;
-    if (request.on_batch) request.on_batch(kept, kept_dist, done.of.count);
-  };
 
-  // Before an accelerator, the host measures one batch while the device computes the next; a CPU has nothing to spare
-  // and its batches take long, so there each is reported at once.
+  // Before an accelerator, a batch is reported while the device computes the next one, and measured then too if the
+  // host has to do it; a CPU has nothing to spare and its batches take long, so there each is reported at once.
   const bool overlap = model_->draws_inputs();
   finished computing, done;
-  std::future<std::vector<double>> measured;  // of done
+  bool unreported = false;  // done
   std::future<prepared> next;
   if (total > 0) next = prepare_at(0);
-  for (int64_t begin = 0; begin < total; begin += batch) {
-    computing.of = next.get();
-    if (begin + batch < total) next = prepare_at(begin + batch);
-    if (request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed))
-      throw status_error(GK_CANCELLED, "cancelled");
-    computing.logits.resize(size_t(computing.of.count * vocab));
-    model_->forward(seeded_transformer::inputs{computing.of.inputs, computing.of.seeds}, computing.of.count,
-                    computing.logits, request.cancel);
-    if (measured.valid()) report(done, measured.get());
-    std::swap(computing, done);
-    if (overlap)
-      measured = std::async(std::launch::async, [&] { return distances(done); });
-    else
-      report(done, distances(done));
+  try {
+    for (int64_t begin = 0; begin < total; begin += batch) {
+      computing.of = next.get();
+      if (begin + batch < total) next = prepare_at(begin + batch);
+      if (request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed))
+        throw status_error(GK_CANCELLED, "cancelled");
+      const int64_t count = computing.of.count;
+      model_->start(seeded_transformer::inputs{computing.of.inputs, computing.of.seeds}, count, request.cancel);
+      if (measures_there_) measures_there_->start(model_->logits(), count, computing.of.permutation_seeds);
+      if (std::exchange(unreported, false)) report(request, done, stats);
+      if (measures_there_) {
+        computing.dist = measures_there_->read();
+      } else {
+        computing.logits.resize(size_t(count * params_.vocab_size));
+        model_->read_logits(computing.logits);
+      }
+      std::swap(computing, done);
+      if (overlap && !measures_there_)
+        done.measuring = std::async(std::launch::async, [&] { return host_distances(done); });
+      else if (!measures_there_)
+        done.dist = host_distances(done);
+      unreported = overlap;
+      if (!overlap) report(request, done, stats);
+    }
+  } catch (...) {
+    // What was computed before a cancellation or the loss of the device is not lost with it.
+    if (unreported) report(request, done, stats);
+    throw;
   }
-  if (measured.valid()) report(done, measured.get());
+  if (unreported) report(request, done, stats);
   stats.seconds = seconds_since(started);
   return stats;
 }
 
 std::string session::implementations() const {
-  return model_->implementations(default_batch_);
+  const std::string of_model = model_->implementations(default_batch_);
+  return measures_there_ ? of_model + " permuted_distance=" + measures_there_->implementation() : of_model;
 }
 
 }  // namespace gonka::poc_v1

@@ -12,6 +12,7 @@
 
 #include "device.hpp"
 #include "seeded_transformer.hpp"
+#include "v1/device_distance.hpp"
 #include "v1/params.hpp"
 
 namespace gonka::poc_v1 {
@@ -45,7 +46,8 @@ class session {
   session(std::shared_ptr<device> device, const params &params, const std::string &block_hash,
           const session_options &options);
 
-  // Distances in the order of the nonces. The next batch's inputs and permutations are made while one computes.
+  // Distances in the order of the nonces. The next batch's inputs and permutations, or on accelerators their seeds, are
+  // made while one computes.
   run_stats run(const run_request &request);
 
   int64_t default_batch() const { return default_batch_; }
@@ -55,14 +57,15 @@ class session {
   uint32_t activation_type() const { return model_->activation_type(); }
   // Why forward passes are not replayed as one recording; empty where they are.
   const std::string &not_recorded() const { return model_->not_recorded(); }
-  // "gemm=avx512 attention=avx512 ...": what runs each op the forward pass uses.
+  // "gemm=avx512 attention=avx512 ...": what runs each op that the device itself does.
   std::string implementations() const;
 
  private:
   struct prepared;
   struct finished;
-  std::vector<double> distances(const finished &batch) const;
+  std::vector<double> host_distances(const finished &batch) const;
   prepared prepare(const run_request &request, int64_t begin, int64_t count) const;
+  void report(const run_request &request, finished &batch, run_stats &stats) const;
 
   std::shared_ptr<device> device_;
   params params_;
@@ -73,6 +76,7 @@ class session {
   double init_seconds_ = 0;
   std::vector<double> target_;
   std::unique_ptr<seeded_transformer> model_;
+  std::unique_ptr<device_distance> measures_there_;  // null: the host measures; goes before the model's stream
 };
 
 }  // namespace gonka::poc_v1
