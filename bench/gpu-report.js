@@ -2,8 +2,8 @@
 //
 //   node bench/gpu-report.js FOLDER      reads FOLDER/*.json, writes FOLDER/report.json, prints the table
 //
-// Steps that did not run are null in report.json and "not measured" in the table. Our figure and cuBLAS's are of the same
-// case, operands and clock; "of cuBLAS" is the ratio of the rates.
+// Steps that did not run are null in report.json and "not measured" in the table. Our figure and that of NVIDIA's library,
+// cuBLAS or cuDNN, are of the same case, operands and clock; "of NVIDIA's" is the ratio of the rates.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -29,7 +29,9 @@ function report(from) {
   const ops = ['gemm', 'attention', 'matmul_pow', 'sha256_search', 'normal_fill', 'rms_norm', 'rope', 'silu_mul']
   ops.push('householder', 'gather', 'l2_normalize', 'permuted_distance')
   const bench = read(from, 'bench')
-  const cublas = read(from, 'bench-cublas')
+  const theirFigures = ['cublas', 'cudnn'].flatMap((peer) =>
+    (read(from, `bench-${peer}`)?.figures ?? []).map((figure) => ({ ...figure, peer })),
+  )
   const poc = read(from, 'poc-v1')
   const devices = read(from, 'devices')
   const conformance = Object.fromEntries(
@@ -39,9 +41,14 @@ function report(from) {
     }),
   )
   const figures = (bench?.figures ?? []).map((figure) => {
-    const peer = cublas?.figures?.find(({ name }) => name === figure.name)
-    const theirs = typeof peer?.rate === 'number' ? peer.rate : null
-    return { ...figure, cublas_rate: theirs, of_cublas: theirs && figure.rate ? figure.rate / theirs : null }
+    const theirs = theirFigures.find(({ name, rate }) => name === figure.name && typeof rate === 'number')
+    const peerRate = theirs?.rate ?? null
+    return {
+      ...figure,
+      peer: theirs?.peer ?? null,
+      peer_rate: peerRate,
+      of_peer: peerRate && figure.rate ? figure.rate / peerRate : null,
+    }
   })
   const device = devices?.devices?.find(({ id }) => id === bench?.devices[0]?.id) ?? null
   const document = { made: new Date().toISOString(), device, figures, poc_v1: poc, conformance }
@@ -52,13 +59,14 @@ function report(from) {
   process.stdout.write(
     `${bench?.devices[0]?.name ?? 'no device'}${device ? `, driver ${sensors?.driver ?? device.driver}` : ''}, ${document.made.slice(0, 10)}\n\n`,
   )
-  line('case', 'rate', 'spread', 'cuBLAS', 'of cuBLAS', 'implementation')
+  line('case', 'rate', 'spread', "NVIDIA's", "of NVIDIA's", 'implementation')
   line('---', '---', '---', '---', '---', '---')
   for (const figure of figures) {
     if (figure.skipped) line(figure.name, 'not measured', '', '', '', figure.skipped)
     else {
-      const theirs = figure.cublas_rate === null ? 'not measured' : `${si(figure.cublas_rate)}${figure.unit}/s`
-      const ratio = figure.of_cublas === null ? '' : figure.of_cublas.toFixed(2)
+      const theirs =
+        figure.peer_rate === null ? 'not measured' : `${figure.peer} ${si(figure.peer_rate)}${figure.unit}/s`
+      const ratio = figure.of_peer === null ? '' : figure.of_peer.toFixed(2)
       const spread = `${(100 * figure.spread).toFixed(1)} %`
       line(figure.name, `${si(figure.rate)}${figure.unit}/s`, spread, theirs, ratio, figure.implementation)
     }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything there is to do on a machine with an NVIDIA GPU, in one go and under 8 minutes: build for that GPU, devices,
-# conformance on the device, bench of all ops beside cuBLAS where that is installed, a PoC v1 round with joules. What came
+# conformance on the device, bench of all ops beside cuBLAS and cuDNN where those are installed, a PoC v1 round with joules. What came
 # out lies in a folder as one JSON file per step and as report.json, which the last line of output names.
 #
 #   bench/gpu.sh [device] [folder]      device: cuda:0 by default; folder: gpu-results by default
@@ -66,11 +66,19 @@ $miner selftest --device "$device" --json > "$out/selftest.json" || problem "the
 # The figures first: they are what a machine that is only lent for minutes is for.
 step "bench"
 $miner bench default rows gpu --device "$device" --seconds 0.3 --json > "$out/bench.json" || problem "bench failed"
-peer=build/Release/peers/gonka_cublas.so
-if [ -e "$peer" ]; then
-  $miner bench gemm gpu-gemm --backend "$peer" --device "cublas:$index" --seconds 0.3 --json > "$out/bench-cublas.json" \
-    || echo "gpu.sh: no figures of cuBLAS: $out/bench-cublas.json has the reasons" >&2
-fi
+# cuBLAS and cuDNN as the toolkit has them on the library path, or as Python packages have them.
+for package in cu13 cublas cudnn; do
+  folder=$(python3 -c "import nvidia.$package as p; print(list(p.__path__)[0])" 2> /dev/null) \
+    && LD_LIBRARY_PATH=$folder/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} && export LD_LIBRARY_PATH
+done
+for peer in cublas cudnn; do
+  library=${GONKA_PEERS:-build/Release/peers}/gonka_$peer.so
+  [ -e "$library" ] || continue
+  step "bench of $peer"
+  case $peer in cublas) cases="gemm gpu-gemm" ;; *) cases="attention gpu-attention" ;; esac
+  $miner bench $cases --backend "$library" --device "$peer:$index" --seconds 0.3 --json > "$out/bench-$peer.json" \
+    || echo "gpu.sh: no figures of $peer: $out/bench-$peer.json has the reasons" >&2
+done
 step "PoC v1"
 node bench/gpu-poc.js --device "$device" --seconds 10 > "$out/poc-v1.json" || problem "the PoC v1 round failed"
 

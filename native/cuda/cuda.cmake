@@ -67,16 +67,21 @@ if(gonka_have_cuda)
                                               LIBRARY_OUTPUT_DIRECTORY ${output_directory})
   target_link_libraries(gonka_cuda PRIVATE gonka_ops ${CMAKE_DL_LIBS})
   # What bench compares with: the same table over other people's kernels. Not beside the addon, which loads what lies there.
-  add_library(gonka_cublas SHARED ${CMAKE_CURRENT_LIST_DIR}/backend.cu ${CMAKE_CURRENT_LIST_DIR}/peers/cublas_list.cu
-                                  $<TARGET_OBJECTS:gonka_cuda_machine>)
-  target_compile_definitions(gonka_cublas PRIVATE GONKA_CUDA_PEER="cublas")
-  set_target_properties(gonka_cublas PROPERTIES PREFIX "" LINKER_LANGUAGE CUDA CUDA_ARCHITECTURES 80-real
-                                                LIBRARY_OUTPUT_DIRECTORY ${output_directory}/peers)
-  target_link_libraries(gonka_cublas PRIVATE gonka_ops ${CMAKE_DL_LIBS})
-  foreach(target gonka_cuda gonka_cublas)
+  set(peer_cublas cublas_list.cu)
+  set(peer_cudnn cudnn_list.cu cudnn_attention.cpp cudnn_api.cpp)
+  foreach(peer cublas cudnn)
+    list(TRANSFORM peer_${peer} PREPEND ${CMAKE_CURRENT_LIST_DIR}/peers/)
+    add_library(gonka_${peer} SHARED ${CMAKE_CURRENT_LIST_DIR}/backend.cu ${CMAKE_CURRENT_LIST_DIR}/peers/empty_lists.cu
+                                     ${peer_${peer}} $<TARGET_OBJECTS:gonka_cuda_machine>)
+    target_compile_definitions(gonka_${peer} PRIVATE GONKA_CUDA_PEER="${peer}")
+    set_target_properties(gonka_${peer} PROPERTIES PREFIX "" LINKER_LANGUAGE CUDA CUDA_ARCHITECTURES 80-real
+                                                   LIBRARY_OUTPUT_DIRECTORY ${output_directory}/peers)
+    target_link_libraries(gonka_${peer} PRIVATE gonka_ops ${CMAKE_DL_LIBS})
+  endforeach()
+  foreach(target gonka_cuda gonka_cublas gonka_cudnn)
     target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
   endforeach()
-  foreach(target gonka_cuda gonka_cublas ${cuda_targets})
+  foreach(target gonka_cuda gonka_cublas gonka_cudnn ${cuda_targets})
     set_target_properties(${target} PROPERTIES
       CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_RUNTIME_LIBRARY Static
       POSITION_INDEPENDENT_CODE ON CUDA_VISIBILITY_PRESET hidden)

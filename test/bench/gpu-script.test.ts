@@ -9,6 +9,8 @@ const script = resolve('bench/gpu.sh')
 
 /** Runs the script with nothing on PATH but these programs of the system and those given. */
 function runWith(folder: string, programs: Record<string, string>, ...argv: string[]) {
+  // Where nothing stands, as on a machine without the CUDA compiler.
+  const peers = join(folder, 'peers')
   const bin = join(folder, 'bin')
   mkdirSync(bin, { recursive: true })
   for (const name of ['sh', 'mkdir', 'dirname', 'tr', 'head', 'tail', 'date', 'cat', 'sed', 'grep', 'timeout']) {
@@ -19,7 +21,7 @@ function runWith(folder: string, programs: Record<string, string>, ...argv: stri
   const out = join(folder, 'out')
   const result = spawnSync(join(bin, 'sh'), [script, ...argv, out], {
     encoding: 'utf8',
-    env: { PATH: bin },
+    env: { PATH: bin, GONKA_PEERS: peers },
   })
   return { status: result.status, err: result.stderr, out: result.stdout }
 }
@@ -68,18 +70,25 @@ t.test('a whole run, rehearsed on the CPU', async (t) => {
   }
   const folder = t.testdir({ 'tiny.json': JSON.stringify(suite), 'params.json': JSON.stringify(params) })
   const node = [
-    'poc=',
+    'poc= command=',
     'for word; do shift',
     'case $word in',
     'cuda:0) word=cpu:0 ;;',
-    `default | rows | gpu | gpu-gemm) word=${folder}/tiny.json ;;`,
-    'gemm | attention | matmul_pow | sha256_search) word=gather ;;',
+    'cublas:0 | cudnn:0) word=example:0 ;;',
+    `default | rows | gpu | gpu-gemm | gpu-attention) word=${folder}/tiny.json ;;`,
+    `gemm | attention) if [ "$command" = bench ]; then word=${folder}/tiny.json; else word=gather; fi ;;`,
+    'matmul_pow | sha256_search) word=gather ;;',
+    'bench | conformance) command=$word ;;',
     '10) word=0.2 ;;',
     `bench/gpu-poc.js) poc='--params ${folder}/params.json --batch 8' ;;`,
     'esac',
     'set -- "$@" "$word"; done',
     `exec ${process.execPath} "$@" $poc`,
   ].join('\n')
+  // For NVIDIA's libraries stands the example backend.
+  mkdirSync(join(folder, 'peers'))
+  for (const peer of ['cublas', 'cudnn'])
+    symlinkSync(resolve('build/Release/examples/gonka_example_backend.so'), join(folder, 'peers', `gonka_${peer}.so`))
   const stand = { 'nvidia-smi': 'echo 9.0', nvcc: 'exit 0', npx: 'echo "$@"', node }
   const { status, out, err } = runWith(folder, stand, 'cuda:0')
   t.equal(status, 0, err)
@@ -88,6 +97,8 @@ t.test('a whole run, rehearsed on the CPU', async (t) => {
   const report = JSON.parse(readFileSync(join(results, 'report.json'), 'utf8'))
   t.match(report.figures, [{ name: 'gemm 8x32x32 f32 packed', unit: 'flop' }])
   t.ok(report.figures[0].rate > 0 && report.poc_v1.nonces_per_second > 0)
+  t.ok(report.figures[0].peer === 'cublas' && report.figures[0].of_peer > 0, err)
+  t.ok(readFileSync(join(results, 'bench-cudnn.json'), 'utf8').includes('gemm 8x32x32'), err)
   t.match(report.device, { id: 'cpu:0' })
   for (const op of ['gemm', 'normal_fill', 'rms_norm', 'rope', 'silu_mul', 'householder', 'permuted_distance'])
     t.ok(report.conformance[op].passed > 0 && report.conformance[op].failed === 0, op)
@@ -122,6 +133,7 @@ t.test('the report joins ours and theirs by case', async (t) => {
       ],
     }),
     'bench-cublas.json': JSON.stringify({ figures: [figure('gemm a', 7.5e14, {}), figure('gemm b', 1e14, {})] }),
+    'bench-cudnn.json': JSON.stringify({ figures: [figure('gemm a', null, {}), figure('hash', 2e9, {})] }),
     'devices.json': JSON.stringify({
       devices: [{ id: 'cuda:0', driver: 'CUDA 13.0', telemetry: { driver: '580.1' } }],
     }),
@@ -131,14 +143,14 @@ t.test('the report joins ours and theirs by case', async (t) => {
   const { status, stdout } = spawnSync(process.execPath, ['bench/gpu-report.js', folder], { encoding: 'utf8' })
   t.equal(status, 0)
   t.match(stdout, /^NVIDIA Test, driver 580\.1, /)
-  t.match(stdout, '| gemm a | 600.0 Tflop/s | 1.2 % | 750.0 Tflop/s | 0.80 | sm90_wgmma |')
+  t.match(stdout, '| gemm a | 600.0 Tflop/s | 1.2 % | cublas 750.0 Tflop/s | 0.80 | sm90_wgmma |')
   t.match(stdout, '| gemm b | not measured |')
-  t.match(stdout, '| hash | 4.000 Ghash/s | 1.2 % | not measured |')
+  t.match(stdout, '| hash | 4.000 Ghash/s | 1.2 % | cudnn 2.000 Ghash/s | 2.00 |')
   t.match(stdout, 'PoC v1: not measured')
   t.match(stdout, 'conformance gemm: 7 passed, 1 failed, 2 skipped')
   t.match(stdout, 'conformance rope: did not end')
   const report = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8'))
   t.match(report, { poc_v1: null, conformance: { gemm: { failed: 1 }, rope: null }, device: { id: 'cuda:0' } })
-  t.equal(report.figures[0].of_cublas, 0.8)
+  t.equal(report.figures[0].of_peer, 0.8)
   t.equal(spawnSync(process.execPath, ['bench/gpu-report.js']).status, 2)
 })

@@ -135,38 +135,5 @@ constexpr implementation k_list[] = {{"cublas", reject, reject_places, run}};
 std::span<const implementation> gemm_list() noexcept {
   return k_list;
 }
-std::span<const implementation> attention_list() noexcept {
-  return {};
-}
-std::span<const implementation> matmul_pow_list() noexcept {
-  return {};
-}
-std::span<const implementation> sha256_search_list() noexcept {
-  return {};
-}
-std::span<const implementation> normal_fill_list() noexcept {
-  return {};
-}
-std::span<const implementation> rms_norm_list() noexcept {
-  return {};
-}
-std::span<const implementation> rope_list() noexcept {
-  return {};
-}
-std::span<const implementation> silu_mul_list() noexcept {
-  return {};
-}
-std::span<const implementation> householder_list() noexcept {
-  return {};
-}
-std::span<const implementation> gather_list() noexcept {
-  return {};
-}
-std::span<const implementation> l2_normalize_list() noexcept {
-  return {};
-}
-std::span<const implementation> permuted_distance_list() noexcept {
-  return {};
-}
 
 }  // namespace gonka::cuda
