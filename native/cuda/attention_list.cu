@@ -119,12 +119,27 @@ const char *wgmma_is_slower(const void *problem, const capability &) {
   return "too few rows";
 }
 
+// Two orders of the same steps (see attention_sm90.cu); the arithmetic is that of one.
+uint32_t wgmma_variants(const void *, const capability &) {
+  return 2;
+}
+
+// Lengths up to the next power of two go together.
+std::string shape_class(const void *problem) {
+  const gk_attention &p = view(problem);
+  int64_t longest = 1, most = 0;
+  for (uint32_t b = 0; b < p.batch; ++b) most = std::max(most, p.cu_seqlens_k[b + 1] - p.cu_seqlens_k[b]);
+  while (longest < most) longest *= 2;
+  return std::string(dtype_name(p.qkv_type)) + (p.causal != 0 ? " causal " : " ") + std::to_string(longest) + " " +
+         std::to_string(p.num_heads) + " " + std::to_string(p.num_heads_kv) + " " + std::to_string(p.head_dim);
+}
+
 void run_wgmma(void *problem, places at, context &ctx) {
   run_attention_wgmma(view(problem), at, ctx);
 }
 
 constexpr implementation k_list[] = {
-    {"sm90_wgmma", reject_wgmma, reject_wgmma_places, run_wgmma, wgmma_is_slower},
+    {"sm90_wgmma", reject_wgmma, reject_wgmma_places, run_wgmma, wgmma_is_slower, wgmma_variants, shape_class},
     {"sm80_mma", reject_mma, nullptr, run_mma},
     {"simt", reject_common, nullptr, run_simt},
 };

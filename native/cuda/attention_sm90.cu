@@ -19,9 +19,12 @@ constexpr int32_t k_keys = 128;
 struct wgmma_attention_args {
   attention_args a;
   tensor_map k, v;
+  uint32_t zero;  // always 0, which the compiler must not know
 };
 
-template <class T, int Panels>
+// Late: a tile of K is given back when the softmax is done instead of when its product is. ptxas keeps such an arrival
+// and the wait for the product with V in order and would otherwise put that wait before nine tenths of the softmax.
+template <class T, int Panels, bool Late>
 struct attention_wgmma {
   static constexpr uint32_t k_panel_bytes = k_keys * k_row_bytes;  // k_keys == k_rows
   static constexpr uint32_t k_tile_bytes = Panels * k_panel_bytes;
@@ -102,7 +105,7 @@ struct attention_wgmma {
   }
 
   GK_DEVICE static void consume(const attention_args &a, const attention_item &w, int32_t tiles, int32_t rows,
-                                uint32_t group) {
+                                uint32_t group, uint32_t zero) {
     const uint32_t lane = lane_id(), warp = warp_id() % 4;
     const int64_t head_kv = block_idx().y;
     for (uint32_t index = thread_idx().x % 128; index < 64 * Panels * 8; index += 128) {
@@ -136,29 +139,29 @@ struct attention_wgmma {
     const auto issue_scores = [&](int32_t tile) {
       const uint32_t stage = uint32_t(tile) % k_stages;
       mbarrier_wait_parity(full(0, stage), uint32_t(tile) / k_stages % 2);
-      const sptr<uint8_t> q = shared_at<uint8_t>(group * 64 * k_row_bytes), k = shared_at<uint8_t>(tile_at(0, stage));
+      const uint64_t q = wgmma_descriptor(shared_at<uint8_t>(group * 64 * k_row_bytes), 0, 1024);
+      const uint64_t k = wgmma_descriptor(shared_at<uint8_t>(tile_at(0, stage)), 0, 1024);
       wgmma_hold(score);
       wgmma_fence();
       GK_UNROLL
       for (uint32_t part = 0; part < Panels * 4; ++part) {
         const uint32_t at = part / 4 * k_panel_bytes + part % 4 * 32;
-        wgmma_m64<T>(score, wgmma_descriptor(q + at, 0, 1024), wgmma_descriptor(k + at, 0, 1024), part != 0);
+        wgmma_m64<T>(score, wgmma_advance(q, at), wgmma_advance(k, at), part != 0);
       }
       wgmma_commit();
     };
-    const auto release = [&](uint32_t which, int32_t tile) {
-      if (lane == 0) mbarrier_arrive(empty(which, uint32_t(tile) % k_stages));
+    const auto release = [&](uint32_t which, int32_t tile, uint32_t nothing = 0) {
+      if (lane == 0) mbarrier_arrive(empty(which, uint32_t(tile) % k_stages) + int32_t(nothing));
     };
 
     const auto issue_out = [&](int32_t tile) {
       const uint32_t stage = uint32_t(tile) % k_stages;
       mbarrier_wait_parity(full(1, stage), uint32_t(tile) / k_stages % 2);
-      const sptr<uint8_t> v = shared_at<uint8_t>(tile_at(1, stage));
+      const uint64_t v = wgmma_descriptor(shared_at<uint8_t>(tile_at(1, stage)), k_panel_bytes, 1024);
       wgmma_hold(out);
       wgmma_fence();
       GK_UNROLL
-      for (uint32_t s = 0; s < 8; ++s)
-        wgmma_m64<T, true>(out, p[s], wgmma_descriptor(v + s * 16 * k_row_bytes, k_panel_bytes, 1024), true);
+      for (uint32_t s = 0; s < 8; ++s) wgmma_m64<T, true>(out, p[s], wgmma_advance(v, s * 16 * k_row_bytes), true);
       wgmma_commit();
     };
     // Scores to probabilities; what the sums so far must shrink by. `largest` is of scores before scaling, so that
@@ -212,9 +215,10 @@ struct attention_wgmma {
       if (group == 0 || tile + 1 < tiles) pass_turn();
       wgmma_wait<1>();
       wgmma_hold(score);
-      release(0, tile);
+      if (!Late) release(0, tile);
       softmax.template operator()<Masked>(tile, shrink);  // while the product with V is under way
-      wgmma_hold(score);                                  // or the compiler moves the softmax behind the wait
+      if (Late) release(0, tile, bits_of(total[0]) & bits_of(total[1]) & zero);
+      wgmma_hold(score);  // or the compiler moves the softmax behind the wait
       wgmma_wait<0>();
       wgmma_hold(out);
       release(1, tile - 1);
@@ -295,15 +299,15 @@ struct attention_wgmma {
       load(a, w, tiles);
     } else {
       setmaxnreg_inc<232>();
-      consume(a.a, w, tiles, rows, group - 1);
+      consume(a.a, w, tiles, rows, group - 1, a.zero);
     }
   }
 };
 
-template <class T, int Panels>
+template <class T, int Panels, bool Late>
 GK_KERNEL(k_threads, 1)
 attention_wgmma_kernel(GK_GRID_CONSTANT wgmma_attention_args a) {
-  attention_wgmma<T, Panels>::run(a);
+  attention_wgmma<T, Panels, Late>::run(a);
 }
 
 template <class T, int Panels>
@@ -325,11 +329,14 @@ void launch(const gk_attention &p, places at, context &ctx) {
   };
   a.k = map(at[k_attention_k], p.k_token_stride, p.k_head_stride);
   a.v = map(at[k_attention_v], p.v_token_stride, p.v_head_stride);
-  runtime::launch(ctx.stream(), &attention_wgmma_kernel<T, Panels>,
+  a.zero = 0;
+  const bool late = ctx.variant() == 0;
+  runtime::launch(ctx.stream(),
+                  late ? &attention_wgmma_kernel<T, Panels, true> : &attention_wgmma_kernel<T, Panels, false>,
                   {.grid_x = items,
                    .grid_y = uint32_t(p.num_heads_kv),
                    .threads = k_threads,
-                   .shared_bytes = attention_wgmma<T, Panels>::k_shared_bytes},
+                   .shared_bytes = attention_wgmma<T, Panels, true>::k_shared_bytes},
                   a);
 }
 

@@ -73,6 +73,13 @@ gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, con
   return plan;
 }
 
+uint32_t plan_simt_splits(int64_t m, int64_t n, int64_t k, const capability &can) {
+  // Blocks of two warps wait for memory most of the time: sixteen on an SM hide it.
+  return plan_splits(16 * int64_t(can.multiprocessors),
+                     ceil_div(m, k_simt_small_block) * ceil_div(n, k_simt_small_block),
+                     ceil_div(k, k_simt_small_block_k), m, n, can);
+}
+
 tcgen05_plan plan_tcgen05(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can) {
   const auto blocks = [&](const tcgen05_tile &t) { return ceil_div(m, k_tcgen05_block_m) * ceil_div(n, t.block_n); };
   const bool wide = blocks(tcgen05_wide::tile) >= can.multiprocessors;  // a wave of them: nothing beats their reuse

@@ -4,7 +4,10 @@
 // A block computes a tile of D in registers; operands are widened to F32 (or int32) on their way to shared memory,
 // where they lie with k outermost, so that a thread reads its rows and columns as vectors. A thread's rows and columns
 // are split in groups of four, far apart: neighbouring threads then read neighbouring vectors, free of bank conflicts.
+#include <algorithm>
+
 #include "gemm_args.hpp"
+#include "gemm_tiles.hpp"
 
 namespace gonka::cuda {
 namespace {
@@ -17,8 +20,8 @@ struct simt_tile {
 struct simt_large {  // 64 products per 16 values read from shared memory
   static constexpr simt_tile tile = {128, 8, 8};
 };
-struct simt_small {  // 64 threads: problems that would leave most SMs idle
-  static constexpr simt_tile tile = {32, 16, 4};
+struct simt_small {  // 64 threads: problems that would leave most SMs idle; k is split until the device is full
+  static constexpr simt_tile tile = {k_simt_small_block, k_simt_small_block_k, 4};
 };
 
 // Element (row, x) of an operand as it is added up: with its scale applied.
@@ -37,6 +40,16 @@ GK_DEVICE Sum load_operand(gptr<const uint8_t> base, uint32_t type, int64_t inde
   }
 }
 
+// Raw sums travel as float.
+GK_DEVICE void store_part(const gemm_args &a, int64_t plane, int64_t r, int64_t c, const float (&v)[4]) {
+  gemm_store_part(a, plane, r, c, v);
+}
+GK_DEVICE void store_part(const gemm_args &a, int64_t plane, int64_t r, int64_t c, const int32_t (&v)[4]) {
+  const float bits[4] = {f32_of_bits(uint32_t(v[0])), f32_of_bits(uint32_t(v[1])), f32_of_bits(uint32_t(v[2])),
+                         f32_of_bits(uint32_t(v[3]))};
+  gemm_store_part(a, plane, r, c, bits);
+}
+
 template <class Sum, class Shape, bool Pair>
 GK_KERNEL(Shape::tile.threads(), 1)
 gemm_simt_kernel(gemm_args a) {
@@ -50,7 +63,9 @@ gemm_simt_kernel(gemm_args a) {
   const sptr<Sum> sa = shared_at<Sum>(0), sb = sa + tile.block_k * ld, sb2 = sb + tile.block_k * ld;
 
   Sum d[tile.micro][tile.micro] = {}, d2[Pair ? tile.micro : 1][Pair ? tile.micro : 1] = {};
-  for (int64_t k0 = 0; k0 < a.k; k0 += tile.block_k) {
+  const int64_t part = block_idx().z, k_begin = part * a.split_k;
+  const int64_t k_end = k_begin + a.split_k < a.k ? k_begin + a.split_k : a.k;
+  for (int64_t k0 = k_begin; k0 < k_end; k0 += tile.block_k) {
     GK_UNROLL
     for (uint32_t i = 0; i < tile.block * tile.block_k / threads; ++i) {
       const uint32_t index = i * threads + t, row = index / tile.block_k, x = index % tile.block_k;
@@ -58,9 +73,9 @@ gemm_simt_kernel(gemm_args a) {
       const int64_t kb = a.scale_blocks != 0 ? at_k / a.scale_block_k : 0;
       const int64_t cb = a.scale_blocks != 0 && a.scale_block_n != 0 ? c / a.scale_block_n : 0;
       Sum va = 0, vb = 0, vb2 = 0;
-      if (at_k < a.k && r < a.m)
+      if (at_k < k_end && r < a.m)
         va = load_operand<Sum>(a.a, a.a_type, r * a.lda + at_k, a.a_scale, a.has_a_scale, r * a.scale_blocks + kb);
-      if (at_k < a.k && c < a.n) {
+      if (at_k < k_end && c < a.n) {
         vb = load_operand<Sum>(a.b, a.b_type, c * a.ldb + at_k, a.b_scale, a.has_b_scale, cb * a.scale_blocks + kb);
         if constexpr (Pair)
           vb2 =
@@ -102,19 +117,33 @@ gemm_simt_kernel(gemm_args a) {
       first[j] = d[i][g * 4 + j];
       if constexpr (Pair) second[j] = d2[i][g * 4 + j];
     }
-    gemm_store(a, r, c, first, second);
+    if (a.splits == 1) {
+      gemm_store(a, r, c, first, second);
+      continue;
+    }
+    store_part(a, Pair ? part * 2 : part, r, c, first);
+    if constexpr (Pair) store_part(a, part * 2 + 1, r, c, second);
   }
 }
 
 template <class Sum, bool Pair>
-void launch_simt(const gemm_args &a, context &ctx) {
+void launch_simt(gemm_args &a, context &ctx) {
   const auto go = [&]<class Shape>() {
     constexpr simt_tile tile = Shape::tile;
+    // Large tiles are a wave already.
+    const uint32_t wanted = tile.block == simt_small::tile.block ? plan_simt_splits(a.m, a.n, a.k, ctx.can()) : 1;
+    a.split_k = std::max<int64_t>(ceil_div(ceil_div(a.k, tile.block_k), wanted) * tile.block_k, 1);
+    a.splits = uint32_t(std::max<int64_t>(ceil_div(a.k, a.split_k), 1));
+    if (a.splits > 1)
+      a.workspace = runtime::address<float>(
+          ctx.scratch(0, uint64_t(a.splits) * (Pair ? 2 : 1) * uint64_t(a.m) * uint64_t(a.n) * sizeof(float)));
     const runtime::launch_shape shape = {
         .grid_x = uint32_t(ceil_div(a.m, tile.block) * ceil_div(a.n, tile.block)),
+        .grid_z = a.splits,
         .threads = uint32_t(tile.threads()),
         .shared_bytes = uint32_t(tile.block_k * tile.ld() * int(sizeof(Sum)) * (Pair ? 3 : 2))};
     runtime::launch(ctx.stream(), &gemm_simt_kernel<Sum, Shape, Pair>, shape, a);
+    if (a.splits > 1) gemm_add_parts(a, ctx);
   };
   if (ceil_div(a.m, 128) * ceil_div(a.n, 128) >= ctx.can().multiprocessors && !Pair)
     go.template operator()<simt_large>();
@@ -127,7 +156,7 @@ void launch_simt(const gemm_args &a, context &ctx) {
 void run_gemm_simt(void *problem, places at, context &ctx) {
   const auto &p = *static_cast<const gk_gemm *>(problem);
   if (p.m == 0 || p.n == 0) return;
-  const gemm_args a = make_gemm_args(p, at);
+  gemm_args a = make_gemm_args(p, at);
   if (p.a_type == GK_I8)
     launch_simt<int32_t, false>(a, ctx);
   else if (a.pair)

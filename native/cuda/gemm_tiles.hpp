@@ -60,6 +60,12 @@ struct gemm_plan {
 // element_bytes of A and B. n counts columns of the product (twice those of D for the SWIGLU pair).
 gemm_plan plan_gemm(int64_t m, int64_t n, int64_t k, uint32_t element_bytes, const capability &can);
 
+// The small tile of the kernel without tensor cores, square, and the elements of k of one of its steps.
+constexpr int k_simt_small_block = 32, k_simt_small_block_k = 16;
+
+// Parts of k for it: n counts columns of D.
+uint32_t plan_simt_splits(int64_t m, int64_t n, int64_t k, const capability &can);
+
 // tcgen05 kernels (sm_100a). An mma of 128 rows fills all lanes of tensor memory; two accumulators let one be stored
 // while the other is filled. A stage holds 128 bytes of k.
 constexpr uint32_t k_tcgen05_block_m = 128, k_tcgen05_row_bytes = 128;

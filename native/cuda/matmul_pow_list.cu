@@ -19,7 +19,14 @@ constexpr implementation k_list[] = {
        return aligned_16(at[k_pow_a]) && aligned_16(at[k_pow_b]) ? nullptr
                                                                  : "bulk copies need operands 16 bytes aligned";
      },
-     run_matmul_pow_wgmma},
+     run_matmul_pow_wgmma, nullptr,
+     // By rule, square tiles, wide tiles.
+     [](const void *, const capability &) { return 3u; },
+     [](const void *problem) {
+       const auto &p = *static_cast<const gk_matmul_pow *>(problem);
+       const pow_part part = pow_part_of(p);
+       return "i8 " + std::to_string(part.rows) + " " + std::to_string(part.columns) + " " + std::to_string(p.k);
+     }},
     {"sm80_mma",
      [](const void *, const capability &can) -> const char * {
        return can.compute_capability < 80 ? "mma.sync of I8 needs compute capability 8.0" : nullptr;

@@ -70,8 +70,9 @@ void launch(const gemm_args &g, void *a, void *b, gptr<uint64_t> folds, context 
 }  // namespace
 
 void fold_wgmma(const gemm_args &g, void *a, void *b, gptr<uint64_t> folds, context &ctx) {
-  // Wide tiles once there is a wave of them.
-  if (ceil_div(g.m, k_block_m) * ceil_div(g.n, 256) >= ctx.can().multiprocessors)
+  // Wide tiles once there is a wave of them, unless measured: variant 1 square, 2 wide.
+  const bool wave = ceil_div(g.m, k_block_m) * ceil_div(g.n, 256) >= ctx.can().multiprocessors;
+  if (ctx.variant() == 0 ? wave : ctx.variant() == 2)
     launch<wgmma_wide>(g, a, b, folds, ctx);
   else
     launch<wgmma_square>(g, a, b, folds, ctx);

@@ -410,6 +410,9 @@ uint64_t wgmma_descriptor(sptr<T> first, uint32_t leading, uint32_t stride) {
   return uint64_t(first.offset() >> 4 & 0x3fff) | uint64_t(leading >> 4 & 0x3fff) << 16 |
          uint64_t(stride >> 4 & 0x3fff) << 32 | uint64_t(1) << 62;
 }
+inline uint64_t wgmma_advance(uint64_t descriptor, uint32_t bytes) {
+  return (descriptor & 0xffffffff00000000) | uint32_t(uint32_t(descriptor) + (bytes >> 4));
+}
 template <class T, bool TransposeB = false, int N>
 void wgmma_m64(float (&d)[N], uint64_t a, uint64_t b, bool accumulate, GK_SITE) {
   constexpr auto type = is_bf16<T> ? emulator::wgmma_type::bf16 : emulator::wgmma_type::f16;

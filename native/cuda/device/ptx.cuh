@@ -19,12 +19,12 @@
 //   bulk       cp_async_bulk_tensor_2d / _3d (box of a tensor_map to shared memory, reported to an mbarrier),
 //              cp_async_bulk_tensor_2d_multicast, fence_proxy_async
 //   cluster    cluster_rank cluster_sync mbarrier_arrive_cluster
-//   wgmma      wgmma_fence wgmma_commit wgmma_wait<left> wgmma_hold wgmma_descriptor wgmma_m64<T> wgmma_m64_s8
-//   wgmma_m64_f8<T>
-//              setmaxnreg_inc/dec. Operands lie in rows of 128 bytes, the 16-byte chunk c of the row at address 128 r
-//              at chunk c ^ (r % 8), eight rows to an atom of 1024 bytes (what a tensor_map with 128-byte swizzle
-//              writes). K contiguous: `stride` bytes from eight rows to the next eight; `leading` unused. N contiguous:
-//              an atom is 8 of k by 64 of n; `stride` from 8 of k to the next 8, `leading` from 64 of n to the next 64.
+//   wgmma      wgmma_fence wgmma_commit wgmma_wait<left> wgmma_hold wgmma_descriptor wgmma_advance wgmma_m64<T>
+//              wgmma_m64_s8 wgmma_m64_f8<T> setmaxnreg_inc/dec. Operands lie in rows of 128 bytes, the 16-byte chunk c
+//              of the row at address 128 r at chunk c ^ (r % 8), eight rows to an atom of 1024 bytes (what a tensor_map
+//              with 128-byte swizzle writes). K contiguous: `stride` bytes from eight rows to the next eight; `leading`
+//              unused. N contiguous: an atom is 8 of k by 64 of n; `stride` from 8 of k to the next 8, `leading` from
+//              64 of n to the next 64.
 //   tcgen05    tcgen05_alloc<columns> tcgen05_dealloc<columns> tcgen05_relinquish_alloc_permit, tcgen05_mma<kind> (one
 //              thread; descriptors from tcgen05_descriptor.hpp), tcgen05_commit, tcgen05_ld_32x32b, tcgen05_wait_ld,
 //              tcgen05_fence_before_thread_sync, tcgen05_fence_after_thread_sync

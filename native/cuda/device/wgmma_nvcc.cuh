@@ -157,6 +157,11 @@ GK_DEVICE uint64_t wgmma_descriptor(const T *at, uint32_t leading, uint32_t stri
   return uint64_t(shared_address(at) >> 4 & 0x3fff) | uint64_t(leading >> 4 & 0x3fff) << 16 |
          uint64_t(stride >> 4 & 0x3fff) << 32 | uint64_t(1) << 62;
 }
+// The descriptor of a tile that begins `bytes` (a multiple of 16) further on: one addition, where making it anew is
+// four instructions beside every product. Shared memory ends before the address field does.
+GK_DEVICE uint64_t wgmma_advance(uint64_t descriptor, uint32_t bytes) {
+  return (descriptor & 0xffffffff00000000) | uint32_t(uint32_t(descriptor) + (bytes >> 4));
+}
 
 }  // namespace gonka::ptx
 

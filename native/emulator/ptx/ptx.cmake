@@ -15,7 +15,8 @@ if(NOT GONKA_PTX_FULL)
     "gemm_wgmma_kernelINS_3ptx4bf16E.*wgmma_wide"
     "gemm_wgmma_kernelINS_3ptx3f16E.*10wgmma_wideE"
     "attention_mma_kernelINS_3ptx4bf16ELi(96|128|256)E"
-    "attention_wgmma_kernelINS_3ptx4bf16ELi2E")
+    "attention_wgmma_kernelINS_3ptx4bf16ELi2E"
+    "attention_wgmma_kernel.*Lb0E")
 endif()
 set(ptx_directory ${CMAKE_CURRENT_LIST_DIR})
 

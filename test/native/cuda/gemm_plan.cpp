@@ -32,6 +32,14 @@ void test_tcgen05() {
   CHECK_EQ(plan_tcgen05(1, 128, 1 << 20, 2, k_b200).splits, 16u);
 }
 
+void test_simt() {
+  CHECK_EQ(plan_simt_splits(1, 4096, 4096, k_a100), 13u);  // 128 tiles, room for 1728
+  CHECK_EQ(plan_simt_splits(16, 4096, 255, k_a100), 2u);   // sixteen steps: two parts of eight
+  CHECK_EQ(plan_simt_splits(16, 4096, 240, k_a100), 1u);
+  CHECK_EQ(plan_simt_splits(1000, 4096, 4096, k_a100), 1u);  // more tiles than that
+  CHECK_EQ(plan_simt_splits(0, 4096, 4096, k_a100), 1u);
+}
+
 // Whatever the problem: no more blocks than run at once because of the split, parts that fill the pipeline, a workspace
 // that stays in L2, and the wide tile exactly from one wave of them on.
 void test_bounds() {
@@ -55,6 +63,7 @@ void test_bounds() {
 int main() {
   test_mma();
   test_tcgen05();
+  test_simt();
   test_bounds();
   return check_summary();
 }
