@@ -93,7 +93,6 @@ const char *reject_wgmma(const void *problem, const capability &can) {
   const gk_attention &p = view(problem);
   if (can.compute_capability != 90) return "wgmma exists on compute capability 9.0 only";
   if (p.qkv_type == GK_F32) return "tensor cores would round F32 operands";
-  if (p.head_dim > 128) return "head_dim above 128 leaves too few registers";
   if (!(p.softmax_scale > 0)) return "softmax_scale is not above 0";
   const auto whole = [](int64_t stride, int64_t count) {
     return count == 1 || (stride % 8 == 0 && stride > 0 && stride < int64_t(1) << 38);

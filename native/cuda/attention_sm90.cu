@@ -2,19 +2,19 @@
 // section 3: a loading warp group feeds two consumers; the product with V of one tile runs while the softmax of the
 // next is computed.
 //
-// A block has 128 rows (see attention_args.hpp), 64 to a consumer group. Shared memory, all in rows of 128 bytes with
-// the 128-byte swizzle, a panel being 64 elements of head_dim: Q [panels][128 rows], then two stages each of
-// K [panels][128 keys] and V [panels][128 keys], then the barriers: full and empty for every stage of K and of V.
-// full: one arrival, by the loader, which announces the bytes; empty: one arrival per consumer warp.
-// A tile that reaches past its sequence would hold the next one's values: scores of such keys are masked, but a zero
-// probability times an infinite value is not zero, so that tile of V is loaded by hand, with zeros.
+// A block has 128 rows (see attention_args.hpp), 64 to a consumer group, and takes 128 keys at a time, or 64 where
+// head_dim is above 128: a thread then has 128 sums of O, and a tile of K or V is 32 KiB either way. Shared memory, all
+// in rows of 128 bytes with the 128-byte swizzle, a panel being 64 elements of head_dim: Q [panels][128 rows], then two
+// stages each of K [panels][keys] and V [panels][keys], then the barriers: full and empty for every stage of K and of
+// V. full: one arrival, by the loader, which announces the bytes; empty: one arrival per consumer warp. A tile that
+// reaches past its sequence would hold the next one's values: scores of such keys are masked, but a zero probability
+// times an infinite value is not zero, so that tile of V is loaded by hand, with zeros.
 #include "attention_args.hpp"
 
 namespace gonka::cuda {
 namespace {
 
 constexpr uint32_t k_threads = 384, k_rows = 128, k_stages = 2, k_row_bytes = 128, k_consumer_warps = 8;
-constexpr int32_t k_keys = 128;
 
 struct wgmma_attention_args {
   attention_args a;
@@ -26,22 +26,25 @@ struct wgmma_attention_args {
 // and the wait for the product with V in order and would otherwise put that wait before nine tenths of the softmax.
 template <class T, int Panels, bool Late>
 struct attention_wgmma {
-  static constexpr uint32_t k_panel_bytes = k_keys * k_row_bytes;  // k_keys == k_rows
+  static constexpr int32_t k_keys = Panels > 2 ? 64 : 128;
+  static constexpr uint32_t k_q_panel_bytes = k_rows * k_row_bytes, k_panel_bytes = k_keys * k_row_bytes;
   static constexpr uint32_t k_tile_bytes = Panels * k_panel_bytes;
-  static constexpr uint32_t k_barriers = (1 + 2 * k_stages) * k_tile_bytes;
+  static constexpr uint32_t k_barriers = Panels * k_q_panel_bytes + 2 * k_stages * k_tile_bytes;
   static constexpr uint32_t k_shared_bytes = k_barriers + 4 * k_stages * 8;
-  static constexpr int k_out = Panels * 32;  // accumulators of O per thread
+  static constexpr int k_out = Panels * 32, k_scores = k_keys / 2;  // accumulators of O and of scores per thread
 
   // which: 0 K, 1 V
-  GK_DEVICE static uint32_t tile_at(uint32_t which, uint32_t stage) { return (1 + which + 2 * stage) * k_tile_bytes; }
+  GK_DEVICE static uint32_t tile_at(uint32_t which, uint32_t stage) {
+    return Panels * k_q_panel_bytes + (which + 2 * stage) * k_tile_bytes;
+  }
   GK_DEVICE static sptr<uint64_t> full(uint32_t which, uint32_t stage) {
     return shared_at<uint64_t>(k_barriers + (which * k_stages + stage) * 16);
   }
   GK_DEVICE static sptr<uint64_t> empty(uint32_t which, uint32_t stage) {
     return shared_at<uint64_t>(k_barriers + (which * k_stages + stage) * 16 + 8);
   }
-  GK_DEVICE static uint32_t chunk_at(uint32_t row, uint32_t chunk) {  // chunk: 16 bytes of head_dim
-    return chunk / 8 * k_panel_bytes + row * k_row_bytes + ((chunk % 8 ^ row % 8) * 16);
+  GK_DEVICE static uint32_t chunk_at(uint32_t panel_bytes, uint32_t row, uint32_t chunk) {  // 16 bytes of head_dim
+    return chunk / 8 * panel_bytes + row * k_row_bytes + ((chunk % 8 ^ row % 8) * 16);
   }
 
   // 16 bytes of a row that may end inside them, or not exist.
@@ -74,7 +77,7 @@ struct attention_wgmma {
       const uint32_t key = index / (Panels * 8), chunk = index % (Panels * 8);
       const bool exists = first + int32_t(key) < w.seqlen_k;
       const gptr<const uint8_t> row = exists ? head + (w.k_begin + first + key) * a.v_token_stride * 2 : head;
-      st_shared(shared_at<u32x4>(tile_at(1, stage) + chunk_at(key, chunk)),
+      st_shared(shared_at<u32x4>(tile_at(1, stage) + chunk_at(k_panel_bytes, key, chunk)),
                 load_chunk(row, chunk, exists, a.head_dim, a.vector_kv));
     }
     fence_proxy_async();
@@ -116,7 +119,7 @@ struct attention_wgmma {
                                                        (head_kv * a.group + row % a.group) * a.q_head_stride) *
                                                           2
                                               : a.q;
-      st_shared(shared_at<u32x4>(chunk_at(group * 64 + r, chunk)),
+      st_shared(shared_at<u32x4>(chunk_at(k_q_panel_bytes, group * 64 + r, chunk)),
                 load_chunk(from, chunk, exists, a.head_dim, a.vector_q));
     }
     fence_proxy_async();
@@ -130,8 +133,8 @@ struct attention_wgmma {
     }
     // Tiles whose keys even the group's first row sees need no mask.
     const int32_t whole = visible(a, w, (w.row0 + int32_t(group * 64)) / a.group) / k_keys;
-    float out[k_out], score[64];
-    uint32_t p[8][4];
+    float out[k_out], score[k_scores];
+    uint32_t p[k_keys / 16][4];
     GK_UNROLL
     for (int i = 0; i < k_out; ++i) out[i] = 0;
     float largest[2] = {-k_infinity, -k_infinity}, total[2] = {0, 0};
@@ -145,8 +148,9 @@ struct attention_wgmma {
       wgmma_fence();
       GK_UNROLL
       for (uint32_t part = 0; part < Panels * 4; ++part) {
-        const uint32_t at = part / 4 * k_panel_bytes + part % 4 * 32;
-        wgmma_m64<T>(score, wgmma_advance(q, at), wgmma_advance(k, at), part != 0);
+        const uint32_t panel = part / 4, in_row = part % 4 * 32;
+        wgmma_m64<T>(score, wgmma_advance(q, panel * k_q_panel_bytes + in_row),
+                     wgmma_advance(k, panel * k_panel_bytes + in_row), part != 0);
       }
       wgmma_commit();
     };
@@ -161,7 +165,8 @@ struct attention_wgmma {
       wgmma_hold(out);
       wgmma_fence();
       GK_UNROLL
-      for (uint32_t s = 0; s < 8; ++s) wgmma_m64<T, true>(out, p[s], wgmma_advance(v, s * 16 * k_row_bytes), true);
+      for (uint32_t s = 0; s < k_keys / 16; ++s)
+        wgmma_m64<T, true>(out, p[s], wgmma_advance(v, s * 16 * k_row_bytes), true);
       wgmma_commit();
     };
     // Scores to probabilities; what the sums so far must shrink by. `largest` is of scores before scaling, so that
@@ -169,14 +174,14 @@ struct attention_wgmma {
     const auto softmax = [&]<bool Masked>(int32_t tile, float (&shrink)[2]) {
       if constexpr (Masked) {
         GK_UNROLL
-        for (int i = 0; i < 64; ++i) {
+        for (int i = 0; i < k_scores; ++i) {
           const int32_t key = tile * k_keys + i / 4 * 8 + int32_t(lane % 4) * 2 + i % 2;
           if (key >= keys_seen[i / 2 % 2]) score[i] = -k_infinity;
         }
       }
       float now[2] = {largest[0], largest[1]};
       GK_UNROLL
-      for (int i = 0; i < 64; ++i) now[i / 2 % 2] = max_f32(now[i / 2 % 2], score[i]);
+      for (int i = 0; i < k_scores; ++i) now[i / 2 % 2] = max_f32(now[i / 2 % 2], score[i]);
       float base[2];
       GK_UNROLL
       for (int h = 0; h < 2; ++h) {
@@ -188,14 +193,14 @@ struct attention_wgmma {
         total[h] *= shrink[h];
       }
       GK_UNROLL
-      for (int i = 0; i < 64; ++i) {
+      for (int i = 0; i < k_scores; ++i) {
         score[i] = ex2_approx(fma(score[i], a.scale_log2, -base[i / 2 % 2]));
         total[i / 2 % 2] += score[i];
       }
     };
     const auto pack_probabilities = [&] {
       GK_UNROLL
-      for (int s = 0; s < 8; ++s) GK_UNROLL
+      for (int s = 0; s < k_keys / 16; ++s) GK_UNROLL
       for (int r = 0; r < 4; ++r) {
         const int i = (2 * s + r / 2) * 4 + r % 2 * 2;
         p[s][r] = pack_f32x2<T>(score[i], score[i + 1]);
@@ -312,6 +317,7 @@ attention_wgmma_kernel(GK_GRID_CONSTANT wgmma_attention_args a) {
 
 template <class T, int Panels>
 void launch(const gk_attention &p, places at, context &ctx) {
+  using kernel = attention_wgmma<T, Panels, true>;
   wgmma_attention_args a;
   const uint32_t items = prepare_attention(p, at, ctx, int32_t(k_rows), a.a);
   if (items == 0) return;
@@ -325,7 +331,7 @@ void launch(const gk_attention &p, places at, context &ctx) {
                                      .dimensions = 3,
                                      .extent = {uint64_t(p.head_dim), uint64_t(tokens), uint64_t(p.num_heads_kv)},
                                      .stride_bytes = {token_bytes, head_bytes},
-                                     .box = {64, uint32_t(k_keys), 1}});
+                                     .box = {64, uint32_t(kernel::k_keys), 1}});
   };
   a.k = map(at[k_attention_k], p.k_token_stride, p.k_head_stride);
   a.v = map(at[k_attention_v], p.v_token_stride, p.v_head_stride);
@@ -336,17 +342,27 @@ void launch(const gk_attention &p, places at, context &ctx) {
                   {.grid_x = items,
                    .grid_y = uint32_t(p.num_heads_kv),
                    .threads = k_threads,
-                   .shared_bytes = attention_wgmma<T, Panels, true>::k_shared_bytes},
+                   .shared_bytes = kernel::k_shared_bytes},
                   a);
+}
+
+template <class T>
+void launch_for_head(const gk_attention &p, places at, context &ctx) {
+  if (p.head_dim <= 64)
+    launch<T, 1>(p, at, ctx);
+  else if (p.head_dim <= 128)
+    launch<T, 2>(p, at, ctx);
+  else
+    launch<T, 4>(p, at, ctx);
 }
 
 }  // namespace
 
 void run_attention_wgmma(const gk_attention &p, places at, context &ctx) {
   if (p.qkv_type == GK_F16)
-    p.head_dim <= 64 ? launch<f16, 1>(p, at, ctx) : launch<f16, 2>(p, at, ctx);
+    launch_for_head<f16>(p, at, ctx);
   else
-    p.head_dim <= 64 ? launch<bf16, 1>(p, at, ctx) : launch<bf16, 2>(p, at, ctx);
+    launch_for_head<bf16>(p, at, ctx);
 }
 
 }  // namespace gonka::cuda

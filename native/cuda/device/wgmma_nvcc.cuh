@@ -105,6 +105,14 @@ GK_DEVICE void wgmma_m64(float (&d)[64], const uint32_t (&a)[4], uint64_t b, boo
   else
     GK_WGMMA_RS("128", 64, "64", "65", "66", "67", "68", "69", "f16", "1");
 }
+template <class T, bool TransposeB>
+GK_DEVICE void wgmma_m64(float (&d)[128], const uint32_t (&a)[4], uint64_t b, bool accumulate) {
+  static_assert(TransposeB);
+  if constexpr (is_bf16<T>)
+    GK_WGMMA_RS("256", 128, "128", "129", "130", "131", "132", "133", "bf16", "1");
+  else
+    GK_WGMMA_RS("256", 128, "128", "129", "130", "131", "132", "133", "f16", "1");
+}
 // s8, exact.
 GK_DEVICE void wgmma_m64_s8(int32_t (&d)[64], uint64_t a, uint64_t b, bool accumulate) {
   GK_WGMMA_S8("128", 64, "64", "65", "66");

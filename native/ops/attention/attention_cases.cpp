@@ -140,6 +140,9 @@ std::vector<op_case> attention_cases() {
     for (const kind values : {kind::large, kind::tiny})
       for (const bool causal : {false, true})
         add(use_conformance, {type, type, causal, 2, 1, 64, {35}, {150}, 0, false, true, values});
+    // Long heads whose rows bulk copies take, over several tiles of keys, the last one not full.
+    for (const int32_t head_dim : {136, 192, 248, 256})
+      add(use_conformance, {type, type, head_dim % 16 == 0, 2, 1, head_dim, {90, 3}, {150, 64}, 8});
 
     add(use_full, {type, type, true, 2, 1, 128, {512}, {512}});
     add(use_full, {type, type, false, 1, 1, 64, {200}, {2048}});

@@ -164,7 +164,7 @@ void test_bytes(uint32_t device, uint32_t type, uint32_t d_type, uint32_t implem
   CHECK_EQ(c.global_store_sectors * 32, d_bytes);  // whole sectors, once
 }
 
-void test_attention(uint32_t device, uint32_t implementation, const char *name) {
+void test_attention(uint32_t device, uint32_t implementation, const char *name, int32_t head_dim) {
   device_run d(device);
   const int64_t offsets[] = {0, 128};
   gk_attention p{};
@@ -173,17 +173,18 @@ void test_attention(uint32_t device, uint32_t implementation, const char *name) 
   p.qkv_type = p.o_type = GK_F16;
   p.batch = 1;
   p.num_heads = p.num_heads_kv = 1;
-  p.head_dim = 128;
+  p.head_dim = head_dim;
   p.softmax_scale = 0.088f;
   p.cu_seqlens_q = p.cu_seqlens_k = offsets;
-  p.q_token_stride = p.k_token_stride = p.v_token_stride = p.o_token_stride = 128;
-  p.q_head_stride = p.k_head_stride = p.v_head_stride = p.o_head_stride = 128;
-  p.q = d.halves(128 * 128), p.k = d.halves(128 * 128), p.v = d.halves(128 * 128), p.o = d.halves(128 * 128);
+  p.q_token_stride = p.k_token_stride = p.v_token_stride = p.o_token_stride = head_dim;
+  p.q_head_stride = p.k_head_stride = p.v_head_stride = p.o_head_stride = head_dim;
+  p.q = d.halves(128 * head_dim), p.k = d.halves(128 * head_dim), p.v = d.halves(128 * head_dim);
+  p.o = d.halves(128 * head_dim);
   const emulator::counters c = d.run(GK_OP_ATTENTION, &p);
-  print(std::string("attention ") + name + " f16 128 rows, 128 keys, head_dim 128", c);
-  CHECK_EQ(c.mma_operations, 2u * 2 * 128 * 128 * 128);
+  print(std::string("attention ") + name + " f16 128 rows, 128 keys, head_dim " + std::to_string(head_dim), c);
+  CHECK_EQ(c.mma_operations, 2u * 2 * 128 * 128 * uint32_t(head_dim));
   CHECK_EQ(c.ldmatrix_wavefronts, c.ldmatrix);
-  CHECK_EQ(c.global_store_bytes, 128u * 128 * 2);
+  CHECK_EQ(c.global_store_bytes, 128u * uint32_t(head_dim) * 2);
 }
 
 }  // namespace
@@ -197,7 +198,8 @@ int main() {
   test_bytes(1, GK_F8_E4M3, GK_F16, 4, 64, 64, "sm89_mma_f8 e4m3");
   test_bytes(0, GK_I8, GK_I32, 5, 64, 64, "sm80_mma i8");
   test_bytes(3, GK_F8_E4M3, GK_F16, 1, 128, 128, "sm100_tcgen05 e4m3");
-  test_attention(0, 2, "sm80_mma");
-  test_attention(2, 1, "sm90_wgmma");
+  test_attention(0, 2, "sm80_mma", 128);
+  test_attention(2, 1, "sm90_wgmma", 128);
+  test_attention(2, 1, "sm90_wgmma", 256);
   return check_summary();
 }
