@@ -74,6 +74,7 @@ struct counters {
   uint64_t cp_async_bytes = 0, bulk_copy_bytes = 0;
   uint64_t ldmatrix = 0, ldmatrix_wavefronts = 0;  // matrices of 8x8 loaded; shared wavefronts they took
   uint64_t mma = 0, mma_operations = 0;            // instructions; multiplications and additions
+  uint64_t mma_shared_bytes = 0;  // operands that wgmma and tcgen05.mma read in shared memory themselves
   uint64_t shuffles = 0, votes = 0, barriers = 0, atomics = 0;
   uint64_t block_threads = 0, block_shared_bytes = 0;  // of the largest block launched; dynamic shared memory
 };

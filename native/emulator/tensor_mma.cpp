@@ -189,6 +189,7 @@ void tensor_mma(tensor_kind kind, uint32_t d, uint64_t a, uint64_t b, uint32_t i
                           .at = at});
   ++m.count->mma;
   m.count->mma_operations += uint64_t(2) * k_rows * f.n * (kind == tensor_kind::f16 ? 16 : 32);
+  m.count->mma_shared_bytes += uint64_t(32) * (k_rows + f.n);
 }
 
 void tensor_commit(uint32_t barrier, site at) {

@@ -146,6 +146,8 @@ void compute(warp &w, wgmma_operation &op) {
   }
   ++m.count->mma;
   m.count->mma_operations += uint64_t(2) * k_rows_per_warp * n * k;
+  // Rows of 32 bytes; the four warps of the group share one reading of B.
+  m.count->mma_shared_bytes += uint64_t(32) * ((o.a_registers != nullptr ? 0 : k_rows_per_warp) + n / 4);
 }
 
 void check_operands(warp &w, const wgmma_operation &op) {
