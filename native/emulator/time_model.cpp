@@ -44,17 +44,19 @@ modelled_time model_time(const counters &c, const architecture &on, uint32_t ope
   t.total = slowest->seconds;
   t.limit = slowest->name;
   t.roofline = std::max(t.tensor_cores, t.memory);
+  const double inside = std::max({t.tensor_cores, t.shared_memory, t.l2});
+  t.peak_share = inside > 0 ? t.tensor_cores / inside : 0;
   return t;
 }
 
 std::string to_text(const modelled_time &t) {
-  char text[240];
+  char text[320];
   std::snprintf(
       text, sizeof text,
       "tensor cores %.3g us, shared memory %.3g, L2 %.3g, device memory %.3g: %.3g us by %s; roofline %.3g us, "
-      "%.0f %% of it",
+      "%.0f %% of it; without device memory %.0f %% of the tensor cores' peak",
       1e6 * t.tensor_cores, 1e6 * t.shared_memory, 1e6 * t.l2, 1e6 * t.memory, 1e6 * t.total, t.limit, 1e6 * t.roofline,
-      t.total > 0 ? 100 * t.roofline / t.total : 0);
+      t.total > 0 ? 100 * t.roofline / t.total : 0, 100 * t.peak_share);
   return text;
 }
 

@@ -217,7 +217,7 @@ void test_time_model() {
   c.mma_shared_bytes = 128 * 6000 - 300000, c.ldmatrix_wavefronts = 2000, c.shared_load_wavefronts = 1500;
   c.shared_store_wavefronts = 500;  // 10 000 cycles
   t = emulator::model_time(c, on, 2, 1000);
-  CHECK(near(t.shared_memory, 1e-6));
+  CHECK(near(t.shared_memory, 1e-6) && near(t.peak_share, 0.4));
   CHECK_EQ(std::string(t.limit), "shared memory");
   t = emulator::model_time(c, on, 2, 2e6);
   CHECK(near(t.memory, 2e-6) && near(t.roofline, 2e-6) && near(t.total, 2e-6));
