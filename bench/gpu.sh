@@ -26,14 +26,20 @@ esac
 mkdir -p "$out" || fail "$out cannot be made; name another folder as the second argument"
 out=$(cd "$out" && pwd)
 cd "$(dirname "$0")/.."
+# Devices counted as nvidia-smi counts them; where only some are visible, the index is that among those.
+export CUDA_DEVICE_ORDER=PCI_BUS_ID
+gpu=$index
+[ -z "${CUDA_VISIBLE_DEVICES:-}" ] || gpu=$(echo "$CUDA_VISIBLE_DEVICES" | cut -d , -f $((index + 1)))
+[ -n "$gpu" ] || fail "CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES has no device $index"
 command -v nvidia-smi > /dev/null || fail "nvidia-smi was not found: install the NVIDIA driver, or run this where the GPU is"
-capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i "$index" 2>&1 | tr -d '. \n') || capability=
+capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i "$gpu" 2>&1 | tr -d '. \n') || capability=
 case $capability in
   [0-9][0-9] | [0-9][0-9][0-9]) ;;
   *) fail "the driver reports no device $index: $(nvidia-smi -L 2>&1 | head -3 | tr '\n' ' ')" ;;
 esac
 [ "$capability" -ge 80 ] || fail "device $index has compute capability $capability; 80 (Ampere) or newer is needed"
 command -v nvcc > /dev/null || fail "nvcc was not found: install the CUDA toolkit 13 and put its bin folder on PATH"
+command -v node > /dev/null || fail "node was not found: install Node.js 20 or newer and put its bin folder on PATH"
 [ -d node_modules ] || fail "node_modules is missing: run npm ci --ignore-scripts first"
 case $capability in
   90 | 100 | 103 | 120) arch=${capability}a-real ;;
@@ -49,9 +55,9 @@ problem() {
   status=1
 }
 
-nvidia-smi -q -i "$index" > "$out/nvidia-smi.txt"
+nvidia-smi -q -i "$gpu" > "$out/nvidia-smi.txt"
 step "build for sm_$capability"
-npx cmake-js compile --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS="$arch" > "$out/build.log" 2>&1 || {
+npx cmake-js compile --parallel "$(node native/scripts/build-jobs.js)" --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS="$arch" > "$out/build.log" 2>&1 || {
   tail -20 "$out/build.log" >&2
   fail "the build failed; see $out/build.log"
 }

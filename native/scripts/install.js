@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { buildJobs } from './build-jobs.js'
 
 const require = createRequire(import.meta.url)
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
@@ -37,6 +38,9 @@ if (whyNot !== null) {
     process.exit(1)
   }
   const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js')
-  const result = spawnSync(process.execPath, [cmakeJs, 'compile'], { cwd: root, stdio: 'inherit' })
+  const result = spawnSync(process.execPath, [cmakeJs, 'compile', '--parallel', String(buildJobs())], {
+    cwd: root,
+    stdio: 'inherit',
+  })
   process.exitCode = result.status ?? 1
 }

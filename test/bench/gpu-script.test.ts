@@ -7,13 +7,15 @@ import { namedParams } from '../../lib/protocol/params.ts'
 
 const script = resolve('bench/gpu.sh')
 
+let visible: string | undefined
+
 /** Runs the script with nothing on PATH but these programs of the system and those given. */
 function runWith(folder: string, programs: Record<string, string>, ...argv: string[]) {
   // Where nothing stands, as on a machine without the CUDA compiler.
   const peers = join(folder, 'peers')
   const bin = join(folder, 'bin')
   mkdirSync(bin, { recursive: true })
-  for (const name of ['sh', 'mkdir', 'dirname', 'tr', 'head', 'tail', 'date', 'cat', 'sed', 'grep', 'timeout']) {
+  for (const name of ['sh', 'mkdir', 'dirname', 'tr', 'head', 'tail', 'date', 'cat', 'sed', 'grep', 'timeout', 'cut']) {
     symlinkSync(spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim(), join(bin, name))
   }
   for (const [name, text] of Object.entries(programs))
@@ -21,7 +23,7 @@ function runWith(folder: string, programs: Record<string, string>, ...argv: stri
   const out = join(folder, 'out')
   const result = spawnSync(join(bin, 'sh'), [script, ...argv, out], {
     encoding: 'utf8',
-    env: { PATH: bin, GONKA_PEERS: peers },
+    env: { PATH: bin, GONKA_PEERS: peers, ...(visible === undefined ? {} : { CUDA_VISIBLE_DEVICES: visible }) },
   })
   return { status: result.status, err: result.stderr, out: result.stdout }
 }
@@ -49,6 +51,21 @@ t.test('an old GPU, and no compiler', async (t) => {
     err: /capability 75; 80 \(Ampere\)/,
   })
   t.match(runWith(t.testdir({}), { 'nvidia-smi': smi('9.0') }, 'cuda:0'), { status: 1, err: /nvcc was not found/ })
+})
+
+t.test('no Node.js, and a device among those that are visible', async (t) => {
+  const programs = { 'nvidia-smi': 'echo 9.0', nvcc: 'exit 0' }
+  t.match(runWith(t.testdir({}), programs, 'cuda:0'), { status: 1, err: /node was not found: install Node\.js 20/ })
+  visible = '3,GPU-5f'
+  t.teardown(() => {
+    visible = undefined
+  })
+  const asked = { 'nvidia-smi': 'test "$4" = GPU-5f && echo 7.5', nvcc: 'exit 0' }
+  t.match(runWith(t.testdir({}), asked, 'cuda:1'), { status: 1, err: /device 1 has compute capability 75/ })
+  t.match(runWith(t.testdir({}), asked, 'cuda:2'), {
+    status: 1,
+    err: /CUDA_VISIBLE_DEVICES=3,GPU-5f has no device 2/,
+  })
 })
 
 t.test('a device that is none', async (t) => {
@@ -104,7 +121,7 @@ t.test('a whole run, rehearsed on the CPU', async (t) => {
     t.ok(report.conformance[op].passed > 0 && report.conformance[op].failed === 0, op)
   t.match(
     readFileSync(join(results, 'build.log'), 'utf8'),
-    /cmake-js compile --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS=90a-real/,
+    /cmake-js compile --parallel [1-9]\d* --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS=90a-real/,
   )
   t.match(JSON.parse(readFileSync(join(results, 'selftest.json'), 'utf8')), { device: 'cpu:0', failed: 0 })
 })
