@@ -1,4 +1,5 @@
-// Householder reflection of rows over a simd type. Included by householder_<isa>.cpp only.
+// Householder reflection of rows over a simd type. Included by householder_<isa>.cpp and rms_norm_<isa>.cpp
+// only.
 #pragma once
 
 #include "householder/householder.hpp"

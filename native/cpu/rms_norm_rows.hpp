@@ -1,6 +1,7 @@
 // RMS normalisation of rows over a simd type. Included by rms_norm_<isa>.cpp only.
 #pragma once
 
+#include "householder_rows.hpp"
 #include "rms_norm/rms_norm.hpp"
 #include "row_kernels.hpp"
 
@@ -43,12 +44,33 @@ struct rms_norm_rows {
     return double(V::reduce_add(V::add(V::add(sums[0], sums[1]), V::add(sums[2], sums[3]))));
   }
 
+  // Writes the row of sum, reflected, and gives the sum of its squares.
+  static double reflected_squares(const gk_rms_norm &p, void *const *pointers, int64_t row) {
+    void *const sum = static_cast<char *>(pointers[k_rms_norm_sum]) + row * p.ld_sum * int64_t(dtype_size(Type));
+    if (pointers[k_rms_norm_residual] != nullptr)
+      squares(p, pointers, row);
+    else
+      __builtin_memmove(sum, static_cast<char *>(pointers[k_rms_norm_x]) + row * p.ldx * int64_t(dtype_size(Type)),
+                        size_t(p.columns) * dtype_size(Type));
+    gk_householder reflection{};
+    reflection.rows = 1;
+    reflection.columns = reflection.ldx = p.columns;
+    void *const row_and_v[] = {sum, pointers[k_rms_norm_reflector]};
+    householder_rows<V, Type>::run(reflection, row_and_v, 0, 1);
+    gk_rms_norm of_sum = p;
+    of_sum.ldx = 0;
+    void *const operands[] = {sum, nullptr, nullptr, nullptr, nullptr, nullptr};
+    return squares(of_sum, operands, 0);
+  }
+
   static void run(const gk_rms_norm &p, void *const *pointers, int64_t begin, int64_t end) {
-    const bool from_sum = pointers[k_rms_norm_residual] != nullptr;
+    const bool from_sum = pointers[k_rms_norm_sum] != nullptr;
     const void *source = pointers[from_sum ? k_rms_norm_sum : k_rms_norm_x];
     const void *w = pointers[k_rms_norm_w];
     for (int64_t row = begin; row < end; ++row) {
-      const double root = __builtin_sqrt(squares(p, pointers, row) / double(p.columns) + double(p.eps));
+      const double sum =
+          pointers[k_rms_norm_reflector] != nullptr ? reflected_squares(p, pointers, row) : squares(p, pointers, row);
+      const double root = __builtin_sqrt(sum / double(p.columns) + double(p.eps));
       const reg inverse = V::set1(float(1 / root));
       const int64_t x = row * (from_sum ? p.ld_sum : p.ldx), y = row * p.ldy;
       const auto scaled = [&](reg a) {

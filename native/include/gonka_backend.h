@@ -298,7 +298,9 @@ typedef struct gk_normal_fill {
  *  what is normalised). sum may be x or residual. y may be x.
  *  round_before_weight: round to type after the division, before the product with w (Llama reference in half
  *  precision); no effect for F32.
- *  |error| <= (columns / 4 + 8) eps32 |y| + rounding of type, elementwise. */
+ *  reflector (optional, [columns], of type): what is normalised - x, or x + residual rounded - is first reflected by it
+ *  as gk_householder does, and written to sum, which must be there. Since 1.1.
+ *  |error| <= (columns / 4 + 8) eps32 |y| + rounding of type, elementwise, from what is in sum. */
 typedef struct gk_rms_norm {
   uint32_t struct_size;
   uint32_t implementation;
@@ -308,6 +310,7 @@ typedef struct gk_rms_norm {
   float eps;
   int64_t rows, columns, ldx, ld_residual, ld_sum, ldy;
   gk_ref x, residual, sum, w, y;
+  gk_ref reflector;
 } gk_rms_norm;
 
 typedef enum gk_rope_layout {

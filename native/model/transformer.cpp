@@ -77,6 +77,14 @@ void transformer::set_reflections(std::span<const float> vectors) {
   const uint64_t bytes = vectors.size() * dtype_size(stream_type_);
   if (!reflections_) reflections_ = buffer(*device_, bytes);
   stream_->write(reflections_, 0, vectors.data(), bytes);
+  gk_rms_norm fused{};
+  fused.struct_size = sizeof fused;
+  fused.type = stream_type_;
+  fused.w_type = model_.dtype;
+  fused.rows = 1;
+  fused.columns = fused.ldx = fused.ldy = fused.ld_sum = model_.hidden;
+  fused.reflector = reflector_of(0);
+  reflects_in_norm_ = stream_->runs_itself(GK_OP_RMS_NORM, &fused);
 }
 
 void transformer::check_cancel() const {
@@ -220,7 +228,7 @@ void transformer::attend(const attention_description &d, const layer_weights &w,
   if (d.o_bias) {
     multiply({w.o, a.o.at(), a.projected.at(), stream_type_, at.count, at.chunk, false, &w.o_bias});
     const gk_ref projected = a.projected.at();
-    normalise_stream(at.x, w.post_attention_norm, at.h, at.count, &projected);
+    normalise_stream(at.x, w.post_attention_norm, at.h, at.count, {projected, {}});
   } else {
     multiply({w.o, a.o.at(), at.x, stream_type_, at.count, at.chunk, true});
     normalise_stream(at.x, w.post_attention_norm, at.h, at.count);
@@ -232,12 +240,14 @@ void transformer::feed_forward(const mlp_weights &w, const rows &at) {
   multiply({w.down, act_->ffn.at(), at.x, stream_type_, at.count, at.chunk, true});
 }
 
-void transformer::run_layer(size_t index, bool narrow) {
+void transformer::run_layer(size_t index, bool narrow, bool reflect_at_once) {
   activations &a = *act_;
   const layer_description &layer = model_.layers[index];
   const layer_weights &w = weights_.layers[index];
   const int64_t tokens = a.batch * a.seq_len, last = round_up(a.batch, k_narrow_rows);
-  normalise_stream(a.x.at(), w.input_norm, a.h.at(), tokens);
+  // The reflection after the layer before, where it was left to this norm.
+  const bool pending = reflections_ && !reflect_at_once && index > 0;
+  normalise_stream(a.x.at(), w.input_norm, a.h.at(), tokens, {{}, pending ? reflector_of(index - 1) : gk_ref{}});
   rows at{a.x.at(), a.h.at(), tokens, tokens};
   if (narrow) {
     gather({a.x.at(), stream_type_, tokens, a.x_last.at(), stream_type_, last, model_.hidden, a.last.at()});
@@ -249,7 +259,7 @@ void transformer::run_layer(size_t index, bool narrow) {
     feed_forward(w.dense, at);
   else
     mix_experts(layer.mlp, w, at);
-  if (reflections_) reflect(index, at.x, at.count);
+  if (reflections_ && reflect_at_once) reflect(index, at.x, at.count);
 }
 
 void transformer::trace_stream(int64_t layer, const trace_sink &trace) {
@@ -265,13 +275,16 @@ void transformer::forward(std::span<float> last_hidden, const std::atomic<bool> 
   activations &a = *act_;
   const int64_t tokens = a.batch * a.seq_len, last = round_up(a.batch, k_narrow_rows);
   gather({a.input.at(), model_.dtype, tokens, a.x.at(), stream_type_, tokens, model_.hidden});
+  const bool at_once = trace || !reflects_in_norm_;  // a trace shows the stream as it is after the reflection
   for (size_t i = 0; i < model_.layers.size(); ++i) {
     const bool narrow = i + 1 == model_.layers.size() && !trace;
-    run_layer(i, narrow);
+    run_layer(i, narrow, at_once);
     if (trace) trace_stream(int64_t(i), trace);
   }
   if (trace) gather({a.x.at(), stream_type_, tokens, a.x_last.at(), stream_type_, last, model_.hidden, a.last.at()});
-  normalise(a.x_last.at(), GK_F32, weights_.final_norm, a.final_hidden.at(), last, model_.hidden);
+  const bool pending = reflections_ && !at_once && !model_.layers.empty();
+  normalise(a.x_last.at(), GK_F32, weights_.final_norm, a.final_hidden.at(), last, model_.hidden,
+            {{}, pending ? reflector_of(model_.layers.size() - 1) : gk_ref{}});
   stream_->read(a.final_hidden, 0, last_hidden.data(), last_hidden.size_bytes());
 }
 

@@ -68,7 +68,7 @@ class transformer {
   };
 
   void reserve(int64_t batch, int64_t seq_len);
-  void run_layer(size_t index, bool narrow);
+  void run_layer(size_t index, bool narrow, bool reflect_at_once);
   void attend(const attention_description &a, const layer_weights &weights, const rows &at, bool narrow);
   // x += mlp(h).
   void feed_forward(const mlp_weights &weights, const rows &at);
@@ -86,12 +86,15 @@ class transformer {
     const buffer *bias = nullptr;
   };
   void multiply(const product &p);
-  // y = norm(x) * weight over rows of the model's width, x of the residual stream's type, y of the compute type. With a
-  // residual x becomes x + residual first.
+  // What becomes of x before it is normalised: x + residual, then reflected. Absent ones leave it.
+  struct change {
+    gk_ref residual, reflector;
+  };
+  // y = norm(x) * weight over rows of the model's width, x of the residual stream's type, y of the compute type.
   void normalise_stream(const gk_ref &x, const buffer &weight, const gk_ref &y, int64_t count,
-                        const gk_ref *residual = nullptr);
+                        const change &first = {});
   void normalise(const gk_ref &x, uint32_t type, const buffer &weight, const gk_ref &y, int64_t count, int64_t columns,
-                 const gk_ref *residual = nullptr);
+                 const change &first = {});
   void rotate(const gk_ref &x, int64_t tokens, const attention_description &a, int64_t heads, const gk_ref &positions);
   // to[r] = from[row_index[r]], or from[r] without an index.
   struct copy {
@@ -105,6 +108,7 @@ class transformer {
   };
   void gather(const copy &c);
   void reflect(size_t layer, const gk_ref &x, int64_t count);
+  gk_ref reflector_of(size_t layer) const;
 
   std::shared_ptr<device> device_;
   std::unique_ptr<stream> stream_;
@@ -113,7 +117,9 @@ class transformer {
   uint32_t stream_type_;  // of the residual stream
   transformer_weights weights_;
   buffer reflections_;  // [layers, hidden] of stream_type_; empty: none
-  buffer rope_;         // F32 [seq_len, rotary_dim / 2, 2]
+  // Whether the device itself reflects in the norm that follows, which spares a reading of the stream.
+  bool reflects_in_norm_ = false;
+  buffer rope_;  // F32 [seq_len, rotary_dim / 2, 2]
   int64_t rope_positions_ = 0;
   std::unique_ptr<activations> act_;
   const std::atomic<bool> *cancel_ = nullptr;

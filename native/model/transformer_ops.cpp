@@ -44,7 +44,7 @@ void transformer::multiply(const product &c) {
 }
 
 void transformer::normalise(const gk_ref &x, uint32_t type, const buffer &weight, const gk_ref &y, int64_t count,
-                            int64_t columns, const gk_ref *residual) {
+                            int64_t columns, const change &first) {
   gk_rms_norm p{};
   p.struct_size = sizeof p;
   p.type = type;
@@ -54,20 +54,19 @@ void transformer::normalise(const gk_ref &x, uint32_t type, const buffer &weight
   p.rows = count;
   p.columns = p.ldx = p.ldy = p.ld_residual = p.ld_sum = columns;
   p.x = x;
-  if (residual != nullptr) {
-    p.residual = *residual;
-    p.sum = x;
-  }
+  p.residual = first.residual;
+  p.reflector = first.reflector;
+  if (first.residual.buffer != nullptr || first.reflector.buffer != nullptr) p.sum = x;
   p.w = weight.at();
   p.y = y;
   stream_->run(GK_OP_RMS_NORM, &p);
 }
 
 void transformer::normalise_stream(const gk_ref &x, const buffer &weight, const gk_ref &y, int64_t count,
-                                   const gk_ref *residual) {
-  if (compute_ == stream_type_) return normalise(x, compute_, weight, y, count, model_.hidden, residual);
+                                   const change &first) {
+  if (compute_ == stream_type_) return normalise(x, compute_, weight, y, count, model_.hidden, first);
   const gk_ref wide = act_->wide.at();
-  normalise(x, stream_type_, weight, wide, count, model_.hidden, residual);
+  normalise(x, stream_type_, weight, wide, count, model_.hidden, first);
   gather({wide, stream_type_, count, y, compute_, count, model_.hidden});
 }
 
@@ -111,8 +110,12 @@ void transformer::reflect(size_t layer, const gk_ref &x, int64_t count) {
   p.rows = count;
   p.columns = p.ldx = model_.hidden;
   p.x = x;
-  p.v = reflections_.at(layer * uint64_t(model_.hidden) * dtype_size(stream_type_));
+  p.v = reflector_of(layer);
   stream_->run(GK_OP_HOUSEHOLDER, &p);
+}
+
+gk_ref transformer::reflector_of(size_t layer) const {
+  return reflections_.at(layer * uint64_t(model_.hidden) * dtype_size(stream_type_));
 }
 
 }  // namespace gonka

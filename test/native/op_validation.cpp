@@ -246,7 +246,10 @@ void check_operands(test::cpu_stream &on) {
   refused(GK_OP_RMS_NORM, n, "residual without sum");
   n.sum = {table, 0};
   n.residual = {};
-  refused(GK_OP_RMS_NORM, n, "sum without residual");
+  refused(GK_OP_RMS_NORM, n, "sum without residual or reflector");
+  n.sum = {};
+  n.reflector = {x, 0};
+  refused(GK_OP_RMS_NORM, n, "reflector without sum");
   for (gk_buffer *b : {x, out, table}) cpu::backend().buffer_free(b);
 }
 

@@ -89,6 +89,53 @@ void check_householder(test::cpu_stream &on, uint32_t type, uint32_t index) {
   CHECK(last == index || again.read() == once);
 }
 
+// Normalising with a reflector gives the bits of reflecting first and normalising then.
+void check_reflected_norm(test::cpu_stream &on, uint32_t type, uint32_t index) {
+  values v = normals(k_columns, 21);
+  const double length = norm(v.data(), k_columns);
+  for (double &x : v) x /= length;
+  const values x = normals(k_rows * k_columns, 22), nothing(x.size(), NAN);
+  const buffer vb(on.device, type, v), xb(on.device, type, x), rb(on.device, type, normals(k_rows * k_columns, 23)),
+      wb(on.device, type, normals(k_columns, 24));
+  for (const bool residual : {false, true}) {
+    const buffer one_sum(on.device, type, nothing), one_y(on.device, type, nothing), sum(on.device, type, x),
+        unused(on.device, type, nothing), y(on.device, type, nothing);
+    gk_rms_norm p{};
+    p.type = p.w_type = type;
+    p.round_before_weight = 1;
+    p.eps = 1e-6f;
+    p.rows = k_rows;
+    p.columns = p.ldx = p.ldy = p.ld_residual = p.ld_sum = k_columns;
+    p.x = xb.ref();
+    if (residual) p.residual = rb.ref();
+    p.w = wb.ref();
+    p.reflector = vb.ref();
+    p.sum = one_sum.ref();
+    p.y = one_y.ref();
+    CHECK_EQ(int(run(on, GK_OP_RMS_NORM, p, index)), int(GK_OK));
+
+    p.reflector = {};
+    if (residual) {
+      p.sum = sum.ref();
+      p.y = unused.ref();
+      CHECK_EQ(int(run(on, GK_OP_RMS_NORM, p, index)), int(GK_OK));
+    }
+    gk_householder h{};
+    h.type = type;
+    h.rows = k_rows;
+    h.columns = h.ldx = k_columns;
+    h.x = sum.ref();
+    h.v = vb.ref();
+    CHECK_EQ(int(run(on, GK_OP_HOUSEHOLDER, h, index)), int(GK_OK));
+    p.x = sum.ref();
+    p.residual = p.sum = {};
+    p.y = y.ref();
+    CHECK_EQ(int(run(on, GK_OP_RMS_NORM, p, index)), int(GK_OK));
+    CHECK(one_sum.read() == sum.read());
+    CHECK(one_y.read() == y.read());
+  }
+}
+
 // Rows come out with length 1, or with mean square 1 before the weights.
 void check_norms(test::cpu_stream &on, uint32_t type, uint32_t index, uint32_t rms_index) {
   const values x = normals(k_rows * k_columns, 3);
@@ -267,6 +314,7 @@ int main() {
       // The row-wise ops have the same list.
       if (!supported(GK_OP_HOUSEHOLDER, index)) continue;
       check_householder(on, type, index);
+      check_reflected_norm(on, type, index);
       check_norms(on, type, index, index);
       check_rope(on, type, index, GK_ROPE_ADJACENT);
       check_rope(on, type, index, GK_ROPE_HALF);

@@ -1,5 +1,6 @@
 #include "case_data.hpp"
 #include "householder.hpp"
+#include "householder_compare.hpp"
 
 namespace gonka {
 
@@ -33,38 +34,17 @@ built_case build(const op_case &self) {
   return built;
 }
 
-// F32: the bound of gk_householder plus rounding. Half precision: every step is rounded where the reference rounds, so
-// only the F32 (or better) sum is free; its error may move the rounded dot product by one unit, and each later rounding
-// by one unit of its own result.
 comparison compare(const op_case &self, const built_case &problem, const std::vector<std::vector<std::byte>> &got,
                    const std::vector<std::vector<std::byte>> &want) {
   const auto &q = *static_cast<const parameters *>(self.parameters.get());
-  std::vector<double> v(size_t(q.columns)), norm(size_t(q.rows)), dot(size_t(q.rows)), before;
-  for (int64_t c = 0; c < q.columns; ++c) v[c] = read_element(q.type, problem.data[k_householder_v].data(), c);
-  double norm_v = 0;
-  for (const double value : v) norm_v += value * value;
-  norm_v = std::sqrt(norm_v);
+  std::vector<double> v, before;
+  for (int64_t c = 0; c < q.columns; ++c)
+    v.push_back(read_element(q.type, problem.data[k_householder_v].data(), uint64_t(c)));
   const auto &x = problem.data[k_householder_x];
-  for_each_pair(problem.operands[k_householder_x], x, x, [&](int64_t i, double value, double) {
-    norm[i / q.columns] += value * value;
-    dot[i / q.columns] += value * v[i % q.columns];
-    before.push_back(std::abs(value));
-  });
-  const double u = unit_roundoff(q.type);
-  const bool is_f32 = q.type == GK_F32;
-  const double relative = 2 * (double(q.columns) + 8) * k_eps32;
-  const double aggregate = is_f32 ? (2 * std::sqrt(double(q.columns)) + 8) * k_eps32 : 4 * u;
-  return compare_operand(problem, k_householder_x, got, want, aggregate, [&](int64_t i, double value) {
-    const int64_t r = i / q.columns, c = i % q.columns;
-    const double rounding = 2 * rounding_bound(q.type, value);
-    const double length = std::sqrt(norm[r]);
-    const double sum_error = relative * length * norm_v * std::abs(v[c]);
-    if (is_f32) return sum_error + rounding;
-    // One unit (2u) of the dot product, one of 2 dot v, as the products' own rounding is the same on both sides.
-    const double reflected = 2 * (std::abs(dot[r]) + u * length * norm_v) * std::abs(v[c]);
-    return sum_error + 2 * u * reflected + 2 * u * reflected + 2 * smallest_step(q.type) * (1 + std::abs(v[c])) +
-           rounding;
-  });
+  for_each_pair(problem.operands[k_householder_x], x, x,
+                [&](int64_t, double value, double) { before.push_back(value); });
+  const reflection_bounds bounds(q.type, q.columns, before, v);
+  return compare_operand(problem, k_householder_x, got, want, bounds.aggregate(), bounds);
 }
 
 }  // namespace

@@ -35,25 +35,29 @@ std::vector<operand> operands(void *problem) {
       matrix_operand("sum", p.sum, access::out, p.type, p.rows, p.columns, p.ld_sum),
       matrix_operand("w", p.w, access::in, p.w_type, 1, p.columns, p.columns),
       matrix_operand("y", p.y, access::out, p.type, p.rows, p.columns, p.ldy),
+      matrix_operand("reflector", p.reflector, access::in, p.type, 1, p.columns, p.columns),
   };
-  list[k_rms_norm_residual].required = list[k_rms_norm_sum].required = false;
+  list[k_rms_norm_residual].required = list[k_rms_norm_sum].required = list[k_rms_norm_reflector].required = false;
   return list;
 }
 
 work count(const void *problem) {
   const auto &p = *static_cast<const gk_rms_norm *>(problem);
   const double values = double(p.rows) * double(p.columns);
-  const double streams = p.residual.buffer != nullptr || p.ld_residual != 0 ? 4 : 2;
+  const double streams = p.residual.buffer != nullptr || p.ld_residual != 0 ? 4 : p.ld_sum != 0 ? 3 : 2;
   return {values, streams * values * dtype_size(p.type) + double(p.columns) * dtype_size(p.w_type)};
 }
 
 gk_status check_operands(const void *problem, operand_pointers pointers, gk_error *err) noexcept {
   const auto &p = *static_cast<const gk_rms_norm *>(problem);
   if (p.rows == 0 || p.columns == 0) return GK_OK;
-  if ((pointers[k_rms_norm_residual] == nullptr) != (pointers[k_rms_norm_sum] == nullptr))
-    return fail(err, GK_INVALID_ARGUMENT, "rms_norm: %s without %s; expected both or neither",
-                pointers[k_rms_norm_sum] == nullptr ? "residual" : "sum",
-                pointers[k_rms_norm_sum] == nullptr ? "sum" : "residual");
+  const bool changes = pointers[k_rms_norm_residual] != nullptr || pointers[k_rms_norm_reflector] != nullptr;
+  if (changes && pointers[k_rms_norm_sum] == nullptr)
+    return fail(err, GK_INVALID_ARGUMENT, "rms_norm: %s without sum; expected a place for what is normalised",
+                pointers[k_rms_norm_residual] != nullptr ? "residual" : "reflector");
+  if (!changes && pointers[k_rms_norm_sum] != nullptr)
+    return fail(err, GK_INVALID_ARGUMENT,
+                "rms_norm: sum without residual or reflector; expected neither or one of them");
   return GK_OK;
 }
 

@@ -2,20 +2,32 @@
 #include <cmath>
 
 #include "case_data.hpp"
+#include "householder/householder.hpp"
 #include "rms_norm.hpp"
 
 namespace gonka {
 
 void rms_norm_reference(void *problem, operand_pointers pointers) {
   const auto &p = *static_cast<const gk_rms_norm *>(problem);
-  void *const source = pointers[k_rms_norm_residual] != nullptr ? pointers[k_rms_norm_sum] : pointers[k_rms_norm_x];
-  const int64_t ld = source == pointers[k_rms_norm_x] ? p.ldx : p.ld_sum;
+  void *const sum = pointers[k_rms_norm_sum];
+  void *const source = sum != nullptr ? sum : pointers[k_rms_norm_x];
+  const int64_t ld = sum != nullptr ? p.ld_sum : p.ldx;
   for (int64_t r = 0; r < p.rows; ++r) {
-    if (pointers[k_rms_norm_residual] != nullptr)
-      for (int64_t c = 0; c < p.columns; ++c)
-        write_element(p.type, pointers[k_rms_norm_sum], r * p.ld_sum + c,
-                      read_element(p.type, pointers[k_rms_norm_x], r * p.ldx + c) +
-                          read_element(p.type, pointers[k_rms_norm_residual], r * p.ld_residual + c));
+    for (int64_t c = 0; sum != nullptr && c < p.columns; ++c) {
+      double value = read_element(p.type, pointers[k_rms_norm_x], r * p.ldx + c);
+      if (pointers[k_rms_norm_residual] != nullptr)
+        value += read_element(p.type, pointers[k_rms_norm_residual], r * p.ld_residual + c);
+      write_element(p.type, sum, r * p.ld_sum + c, value);
+    }
+    if (pointers[k_rms_norm_reflector] != nullptr) {
+      gk_householder reflection{};
+      reflection.type = p.type;
+      reflection.rows = 1;
+      reflection.columns = reflection.ldx = p.columns;
+      void *const operands[] = {static_cast<char *>(sum) + r * p.ld_sum * dtype_size(p.type),
+                                pointers[k_rms_norm_reflector]};
+      householder_reference(&reflection, operands);
+    }
     double squares = 0;
     for (int64_t c = 0; c < p.columns; ++c) {
       const double x = read_element(p.type, source, r * ld + c);
