@@ -104,7 +104,7 @@ function describeDevice(io: Io, device: DeviceReport): string {
   const formats = device.formats.map(({ dtype, accumulatorBits }) => `${dtype} (${accumulatorBits} bits)`).join(', ')
   const ops = Object.entries(device.implementations).flatMap(([op, implementations]) => {
     const first = implementations.find(({ accepted, disabled }) => accepted && !disabled)
-    const lines = [`  ${op.padEnd(14)} ${first?.name ?? 'on the host CPU'}\n`]
+    const lines = [`  ${op.padEnd(18)} ${first?.name ?? 'on the host CPU'}\n`]
     for (const { name, reason, accepted, disabled } of implementations) {
       if (disabled) lines.push(`    ${paint(io, io.out, 'red', `${name} disabled: ${reason}`)}\n`)
       else if (!accepted && reason) lines.push(`    ${paint(io, io.out, 'dim', `not ${name}: ${reason}`)}\n`)
