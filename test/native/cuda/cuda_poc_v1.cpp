@@ -75,6 +75,23 @@ void test_round(const std::string &name, uint32_t device_index, size_t most_nonc
               session.implementations().c_str());
   CHECK(worst <= tolerance);
   CHECK(emulated->fallbacks().empty());
+
+  // Cancelled while the second batch is under way: it is finished and reported, the third never begins.
+  std::atomic<bool> cancel{false};
+  std::vector<double> until_then;
+  request.cancel = &cancel;
+  request.on_batch = [&](std::span<const int64_t>, std::span<const double> dist, int64_t) {
+    until_then.insert(until_then.end(), dist.begin(), dist.end());
+    cancel = true;
+  };
+  gk_status status = GK_OK;
+  try {
+    session.run(request);
+  } catch (const status_error &e) {
+    status = e.status;
+  }
+  CHECK_EQ(int(status), int(GK_CANCELLED));
+  CHECK(until_then == std::vector<double>(got.begin(), got.begin() + 4));
 }
 
 }  // namespace
