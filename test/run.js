@@ -90,6 +90,12 @@ function typescriptTests() {
     const summary = [...output.matchAll(/^# \{ total: (\d+)(.*) \}$/gm)].at(-1)
     const passed = Number(summary?.[2]?.match(/pass: (\d+)/)?.[1] ?? 0)
     const failed = Number(summary?.[2]?.match(/fail: (\d+)/)?.[1] ?? 0)
+    // All of it needs what this machine lacks, a browser say: that is no failure, but never silent.
+    const reason = output.match(/# SKIP (.*)$/m)?.[1]
+    if (status === 0 && passed + failed === 0 && reason !== undefined) {
+      process.stdout.write(`skip ${file}: ${reason}\n`)
+      continue
+    }
     const broken = status !== 0 || passed + failed === 0
     report(file, passed, failed === 0 && broken ? 1 : failed, output)
   }
