@@ -57,17 +57,28 @@ problem() {
 
 nvidia-smi -q -i "$gpu" > "$out/nvidia-smi.txt"
 step "build for sm_$capability"
-npx cmake-js compile --parallel "$(node native/scripts/build-jobs.js)" --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS="$arch" > "$out/build.log" 2>&1 || {
-  tail -20 "$out/build.log" >&2
-  fail "the build failed; see $out/build.log"
+build=${GONKA_BUILD:-build}
+building() {
+  npx cmake-js "$@" >> "$out/build.log" 2>&1 || {
+    tail -20 "$out/build.log" >&2
+    fail "the build failed; see $out/build.log"
+  }
 }
+: > "$out/build.log"
+# A build that has this architecture already, of npm ci say, is only brought up to date.
+grep -q "^GONKA_CUDA_ARCHS:.*[=;]$arch\(;\|\$\)" "$build/CMakeCache.txt" 2> /dev/null && [ -e "$build/Release/gonka_cuda.so" ] \
+  || building configure --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS="$arch"
+building build --parallel "$(node native/scripts/build-jobs.js)"
 npx tsc -p tsconfig.json || fail "the TypeScript build failed"
 
 miner="node bin/gonka-miner.js"
 step "devices"
 $miner devices --json > "$out/devices.json"
 # The shortest statement of what is wrong with a device is the one that opening it gives.
-$miner selftest --device "$device" --json > "$out/selftest.json" || problem "the self-test failed; see $out/selftest.json"
+code=0
+$miner selftest --device "$device" --json > "$out/selftest.json" || code=$?
+[ "$code" != 2 ] || fail "$device cannot be opened, for the reason above"
+[ "$code" = 0 ] || problem "the self-test failed; see $out/selftest.json"
 
 # The figures first: they are what a machine that is only lent for minutes is for.
 step "bench"
@@ -78,7 +89,7 @@ for package in cu13 cublas cudnn; do
     && LD_LIBRARY_PATH=$folder/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} && export LD_LIBRARY_PATH
 done
 for peer in cublas cudnn; do
-  library=${GONKA_PEERS:-build/Release/peers}/gonka_$peer.so
+  library=$build/Release/peers/gonka_$peer.so
   [ -e "$library" ] || continue
   step "bench of $peer"
   case $peer in cublas) cases="gemm gpu-gemm" ;; *) cases="attention gpu-attention" ;; esac

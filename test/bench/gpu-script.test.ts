@@ -12,7 +12,7 @@ let visible: string | undefined
 /** Runs the script with nothing on PATH but these programs of the system and those given. */
 function runWith(folder: string, programs: Record<string, string>, ...argv: string[]) {
   // Where nothing stands, as on a machine without the CUDA compiler.
-  const peers = join(folder, 'peers')
+  const build = join(folder, 'build')
   const bin = join(folder, 'bin')
   mkdirSync(bin, { recursive: true })
   for (const name of ['sh', 'mkdir', 'dirname', 'tr', 'head', 'tail', 'date', 'cat', 'sed', 'grep', 'timeout', 'cut']) {
@@ -23,7 +23,7 @@ function runWith(folder: string, programs: Record<string, string>, ...argv: stri
   const out = join(folder, 'out')
   const result = spawnSync(join(bin, 'sh'), [script, ...argv, out], {
     encoding: 'utf8',
-    env: { PATH: bin, GONKA_PEERS: peers, ...(visible === undefined ? {} : { CUDA_VISIBLE_DEVICES: visible }) },
+    env: { PATH: bin, GONKA_BUILD: build, ...(visible === undefined ? {} : { CUDA_VISIBLE_DEVICES: visible }) },
   })
   return { status: result.status, err: result.stderr, out: result.stdout }
 }
@@ -68,6 +68,23 @@ t.test('no Node.js, and a device among those that are visible', async (t) => {
   })
 })
 
+t.test('a device that cannot be opened ends the run; a build for it is not configured anew', async (t) => {
+  const folder = t.testdir({
+    build: {
+      'CMakeCache.txt': 'GONKA_CUDA_ARCHS:STRING=80-real;90a-real;100a-real\n',
+      Release: { 'gonka_cuda.so': '' },
+    },
+  })
+  const stand = {
+    'nvidia-smi': 'echo 9.0',
+    nvcc: 'exit 0',
+    npx: 'echo "$@"',
+    node: `exec ${process.execPath} "$@"`,
+  }
+  t.match(runWith(folder, stand, 'cuda:77'), { status: 1, err: /cuda:77 cannot be opened, for the reason above/ })
+  t.match(readFileSync(join(folder, 'out', 'build.log'), 'utf8'), /^cmake-js build --parallel [1-9]\d*\n$/)
+})
+
 t.test('a device that is none', async (t) => {
   t.match(runWith(t.testdir({}), {}, 'cpu:0'), { status: 2, err: /expected a device as cuda:0, got 'cpu:0'/ })
 })
@@ -103,9 +120,10 @@ t.test('a whole run, rehearsed on the CPU', async (t) => {
     `exec ${process.execPath} "$@" $poc`,
   ].join('\n')
   // For NVIDIA's libraries stands the example backend.
-  mkdirSync(join(folder, 'peers'))
+  const built = join(folder, 'build', 'Release')
+  mkdirSync(join(built, 'peers'), { recursive: true })
   for (const peer of ['cublas', 'cudnn'])
-    symlinkSync(resolve('build/Release/examples/gonka_example_backend.so'), join(folder, 'peers', `gonka_${peer}.so`))
+    symlinkSync(resolve('build/Release/examples/gonka_example_backend.so'), join(built, 'peers', `gonka_${peer}.so`))
   const stand = { 'nvidia-smi': 'echo 9.0', nvcc: 'exit 0', npx: 'echo "$@"', node }
   const { status, out, err } = runWith(folder, stand, 'cuda:0')
   t.equal(status, 0, err)
@@ -121,7 +139,7 @@ t.test('a whole run, rehearsed on the CPU', async (t) => {
     t.ok(report.conformance[op].passed > 0 && report.conformance[op].failed === 0, op)
   t.match(
     readFileSync(join(results, 'build.log'), 'utf8'),
-    /cmake-js compile --parallel [1-9]\d* --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS=90a-real/,
+    /cmake-js configure --CDGONKA_CUDA=ON --CDGONKA_CUDA_ARCHS=90a-real\ncmake-js build --parallel [1-9]\d*\n/,
   )
   t.match(JSON.parse(readFileSync(join(results, 'selftest.json'), 'utf8')), { device: 'cpu:0', failed: 0 })
 })
