@@ -1,9 +1,11 @@
 #!/bin/sh
 # Everything there is to do on a machine with an NVIDIA GPU, in one go and under 8 minutes: build for that GPU, devices,
-# conformance on the device, bench of all ops beside cuBLAS and cuDNN where those are installed, a PoC v1 round with joules. What came
-# out lies in a folder as one JSON file per step and as report.json, which the last line of output names.
+# conformance on the device, bench of all ops beside cuBLAS and cuDNN where those are installed, a PoC v1 round with
+# joules. What came out lies in a folder as one JSON file per step and as report.json, which the last line of output
+# names.
 #
 #   bench/gpu.sh [device] [folder]      device: cuda:0 by default; folder: gpu-results by default
+#   GONKA_BUILD                         where cmake-js builds: build by default
 #
 # Stops at the first step that cannot be done, with cause and fix. A failed conformance case does not keep the bench from
 # running, and an op for which no time is left is named, but the exit status tells: 0 only if everything ran and passed.
