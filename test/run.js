@@ -14,6 +14,10 @@ const require = createRequire(import.meta.url)
 const wanted = process.argv.slice(2)
 const selected = (name) => wanted.length === 0 || wanted.some((part) => name.includes(part))
 const jobs = availableParallelism()
+// Some of them hold a model of two gigabytes.
+const mostFilesAtOnce = 4
+// For a while it takes the addon away from where the others load it.
+const alone = ['e2e/package.test.js']
 const total = { passed: 0, failed: 0 }
 const failures = []
 
@@ -23,9 +27,9 @@ function run(command, args, options = {}) {
 }
 
 /** As run, without waiting in place. */
-function start(command, args) {
+function start(command, args, options = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
     child.on('error', (error) => resolve({ status: 1, output: String(error) }))
@@ -52,16 +56,20 @@ async function nativeTests() {
   const names = JSON.parse(listed.output)
     .tests.map(({ name }) => name)
     .filter(selected)
-  // As many at a time as there are processors; the list is shared, whoever is free takes the next.
+  await shared(names, jobs, async (name) => {
+    const { status, output } = await start('ctest', ['--test-dir', 'build', '-V', '-R', `^${name}$`])
+    const skipped = status === 0 && output.includes('***Skipped') && output.match(/^\d+: skipped: (.*)$/m)
+    if (skipped) process.stdout.write(`skip native ${name}: ${skipped[1]}\n`)
+    else report(`native ${name}`, status === 0 ? 1 : 0, status === 0 ? 0 : 1, output)
+  })
+}
+
+/** Workers take the next of the list whenever they are free. */
+async function shared(list, workers, work) {
   const worker = async () => {
-    for (let name = names.shift(); name !== undefined; name = names.shift()) {
-      const { status, output } = await start('ctest', ['--test-dir', 'build', '-V', '-R', `^${name}$`])
-      const skipped = status === 0 && output.includes('***Skipped') && output.match(/^\d+: skipped: (.*)$/m)
-      if (skipped) process.stdout.write(`skip native ${name}: ${skipped[1]}\n`)
-      else report(`native ${name}`, status === 0 ? 1 : 0, status === 0 ? 0 : 1, output)
-    }
+    for (let next = list.shift(); next !== undefined; next = list.shift()) await work(next)
   }
-  await Promise.all(Array.from({ length: jobs }, worker))
+  await Promise.all(Array.from({ length: workers }, worker))
 }
 
 function report(name, passed, failed, output) {
@@ -74,14 +82,16 @@ function report(name, passed, failed, output) {
   }
 }
 
-function typescriptTests() {
+async function typescriptTests() {
   must('compiling TypeScript', process.execPath, [require.resolve('typescript/bin/tsc'), '-p', 'tsconfig.json'])
   const files = readdirSync('dist/test', { recursive: true })
     .filter((name) => name.endsWith('.test.js') && existsSync(join('test', name.replace(/\.js$/, '.ts'))))
+    .filter(selected)
     .sort()
-  for (const file of files) {
-    if (!selected(file)) continue
-    const { status, output } = run(process.execPath, ['--expose-gc', join('dist/test', file)], {
+    // The simulated network, much the longest, comes last in the alphabet and would be waited for alone.
+    .reverse()
+  const runFile = async (file) => {
+    const { status, output } = await start(process.execPath, ['--expose-gc', join('dist/test', file)], {
       // Not a measure of anything: a file that hangs must not keep the others from being told about.
       timeout: 15 * 60_000,
       killSignal: 'SIGKILL',
@@ -94,15 +104,18 @@ function typescriptTests() {
     const reason = output.match(/# SKIP (.*)$/m)?.[1]
     if (status === 0 && passed + failed === 0 && reason !== undefined) {
       process.stdout.write(`skip ${file}: ${reason}\n`)
-      continue
+      return
     }
     const broken = status !== 0 || passed + failed === 0
     report(file, passed, failed === 0 && broken ? 1 : failed, output)
   }
+  const together = files.filter((file) => !alone.includes(file))
+  await shared(together, Math.min(jobs, mostFilesAtOnce), runFile)
+  for (const file of files.filter((file) => alone.includes(file))) await runFile(file)
 }
 
 await nativeTests()
-typescriptTests()
+await typescriptTests()
 if (failures.length > 0) process.stdout.write(`failed: ${failures.join(', ')}\n`)
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`)
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -68,7 +69,11 @@ function prebuild(): string {
     cpSync('prebuilds', out, { recursive: true })
     return out
   } finally {
-    if (existsSync(saved)) copyFileSync(saved, built)
+    if (existsSync(saved)) {
+      // Not written in place: whoever has the old file loaded keeps it.
+      copyFileSync(saved, `${built}.new`)
+      renameSync(`${built}.new`, built)
+    }
     if (!had) rmSync('prebuilds', { recursive: true, force: true })
   }
 }
