@@ -36,7 +36,7 @@ struct bench_problem {
   std::vector<uint64_t> seeds64;
 };
 
-// from: a BenchProblem of lib/native-api.ts. Throws a JS error that names the field.
+// from: a BenchProblem of lib/native-api/bench.ts. Throws a JS error that names the field.
 std::shared_ptr<bench_problem> to_bench_problem(const Napi::Object &from);
 
 }  // namespace gonka::addon

@@ -89,7 +89,7 @@ Napi::Value start_matmul_pow(Napi::Env env, std::shared_ptr<open_device> device,
                              const Napi::Value &on_shares);
 Napi::Value start_check_shares(const Napi::CallbackInfo &info);
 
-// What Telemetry of lib/native-api.ts tells.
+// What Telemetry of lib/native-api/report.ts tells.
 Napi::Object to_telemetry(Napi::Env env, const gk_telemetry &now);
 
 // What DeviceReport tells, gathered off the JS thread: the first time it runs the self-test gate of every op.
