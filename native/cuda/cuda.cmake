@@ -29,7 +29,9 @@ if(gonka_have_cuda)
   # One object library per architecture family: the suffix of a file names what its kernels may be compiled for. Files
   # without kernels are compiled once.
   set(machine_pattern "/(nvml|tuning|runtime_cuda)\\.cu$")
-  set(host_pattern "/(backend|[a-z0-9_]+_list)\\.cu$")
+  set(host_files backend context dispatch recording)
+  list(JOIN host_files "|" host_names)
+  set(host_pattern "/(${host_names}|[a-z0-9_]+_list)\\.cu$")
   foreach(family machine host generic sm89 sm90 sm100)
     set(family_sources ${cuda_sources})
     if(family STREQUAL "machine")
@@ -71,7 +73,9 @@ if(gonka_have_cuda)
   set(peer_cudnn cudnn_list.cu cudnn_attention.cpp cudnn_api.cpp)
   foreach(peer cublas cudnn)
     list(TRANSFORM peer_${peer} PREPEND ${CMAKE_CURRENT_LIST_DIR}/peers/)
-    add_library(gonka_${peer} SHARED ${CMAKE_CURRENT_LIST_DIR}/backend.cu ${CMAKE_CURRENT_LIST_DIR}/peers/empty_lists.cu
+    list(TRANSFORM host_files PREPEND ${CMAKE_CURRENT_LIST_DIR}/ OUTPUT_VARIABLE table)
+    list(TRANSFORM table APPEND .cu)
+    add_library(gonka_${peer} SHARED ${table} ${CMAKE_CURRENT_LIST_DIR}/peers/empty_lists.cu
                                      ${peer_${peer}} $<TARGET_OBJECTS:gonka_cuda_machine>)
     target_compile_definitions(gonka_${peer} PRIVATE GONKA_CUDA_PEER="${peer}")
     set_target_properties(gonka_${peer} PROPERTIES PREFIX "" LINKER_LANGUAGE CUDA CUDA_ARCHITECTURES 80-real
