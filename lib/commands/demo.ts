@@ -49,9 +49,10 @@ export const define: Define = (command, run) => {
 async function demo(io: Io, options: Options): Promise<number> {
   const began = io.now()
   const params = await loadParams(options.params)
-  const folder = await mkdtemp(join(tmpdir(), 'gonka-miner-demo-'))
   const device = await openDevice(io, options)
+  let folder: string | undefined
   try {
+    folder = await mkdtemp(join(tmpdir(), 'gonka-miner-demo-'))
     const say = options.json ? () => undefined : (text: string) => io.out.write(text)
     const title = (text: string): void => void say(`\n${paint(io, io.out, 'bold', text)}\n`)
     const { name, arch, threads } = await device.report()
@@ -111,7 +112,7 @@ async function demo(io: Io, options: Options): Promise<number> {
     return valid && !rejected.valid && selftest.failed === 0 && selftest.passed > 0 ? exitCodes.ok : exitCodes.failed
   } finally {
     await device.close()
-    await rm(folder, { recursive: true, force: true })
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   }
 }
 

@@ -61,8 +61,17 @@ type OnClose = (close: () => Promise<unknown> | unknown) => void
 export async function openNode(settings: Settings, parts: NodeParts): Promise<RunningNode> {
   const { log } = parts
   const opened: (() => Promise<unknown> | unknown)[] = []
+  // One that fails keeps none of the others open: the store's lock among them.
   const closeAll = async () => {
-    for (const close of opened.splice(0).reverse()) await close()
+    const failures: unknown[] = []
+    for (const close of opened.splice(0).reverse()) {
+      try {
+        await close()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
   try {
     return await open(settings, parts, (close) => opened.push(close), closeAll)

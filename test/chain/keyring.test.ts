@@ -1,5 +1,4 @@
-import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { keyOf } from '../../lib/chain/key-file.ts'
@@ -34,7 +33,7 @@ t.test('a key survives encryption, a wrong passphrase or an altered entry does n
 })
 
 t.test('keyring files: mode, shape, several keys, random salts', async (t) => {
-  const path = join(await mkdtemp(join(tmpdir(), 'keyring-')), 'keys.json')
+  const path = join(t.testdir({}), 'keys.json')
   t.same(await readKeyring(path, true), emptyKeyring)
   await t.rejects(readKeyring(path), { code: 'ERR_GK_FILE' })
   const a = keyOf(randomPrivateKey())

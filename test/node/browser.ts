@@ -1,7 +1,9 @@
 // A headless browser driven over its debugging pipe (JSON messages ended by a zero byte, file descriptors 3 and 4).
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import process from 'node:process'
 import type { Readable, Writable } from 'node:stream'
 
@@ -46,6 +48,8 @@ function isErrorEntry({ method, params }: Message): boolean {
 
 /** Keeps its files in `profile`. The browser ends when its pipe closes: a test that is killed leaves none behind. */
 export async function startBrowser(program: string, profile: string): Promise<Browser> {
+  // Its sockets lie here: the names of sockets must be short.
+  const temporary = mkdtempSync(join(tmpdir(), 'browser-'))
   const child: ChildProcess = spawn(
     program,
     [
@@ -60,7 +64,11 @@ export async function startBrowser(program: string, profile: string): Promise<Br
       '--disable-sync',
     ],
     // A process group of its own, so that its helpers go with it.
-    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true },
+    {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: { ...process.env, TMPDIR: temporary },
+    },
   )
   const input = child.stdio[3] as Writable
   const output = child.stdio[4] as Readable
@@ -133,7 +141,8 @@ export async function startBrowser(program: string, profile: string): Promise<Br
       const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
       await gone
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 })
+      for (const folder of [profile, temporary])
+        rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 })
     },
   }
 }

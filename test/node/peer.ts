@@ -127,7 +127,10 @@ export async function startNode(
   const logs: string[] = []
   const log = createLog('debug', { write: (line: string) => void logs.push(line) })
   const native = () => Promise.reject(new Error('no addon in this test'))
-  const node = await openNode(config.values, { log, env: {}, native, ...parts })
+  const node = await openNode(config.values, { log, env: {}, native, ...parts }).catch((error: unknown) => {
+    removeFolder(folder)
+    throw error
+  })
   return {
     ...node,
     folder,
