@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t from 'tap'
 import { loadCandidates, openChosenDevice, probeBackend, runInChild } from '../../lib/backends.ts'
@@ -93,9 +93,15 @@ t.test('devices', async (t) => {
   if (!native.backends().some(({ name, devices }) => name === 'cuda' && devices > 0)) {
     const cause = /no device "cuda:0": .*(install|update|rebuild|check).*; there are: cpu:0/
     await t.rejects(openChosenDevice(native, { device: 'cuda:0' }), { code: 'ERR_GK_USAGE', message: cause })
+    const temporary = t.testdir({})
+    const before = process.env.TMPDIR
+    process.env.TMPDIR = temporary
     for (const argv of [['bench'], ['selftest'], ['conformance'], ['demo']]) {
       t.match(await run([...argv, '--device', 'cuda:0']), { code: 2, err: cause, out: '' }, argv.join(' '))
     }
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+    t.same(readdirSync(temporary), [], 'nothing is left behind')
   }
   await t.rejects(openChosenDevice(native, { device: 'nothing:0' }), { message: /no backend is called "nothing"/ })
   const first = await openChosenDevice(native, { device: 'cpu', threads: 1 })
