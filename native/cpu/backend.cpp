@@ -16,6 +16,7 @@
 #include "implementation.hpp"
 #include "memory.hpp"
 #include "newer_fields.hpp"
+#include "operand_places.hpp"
 #include "thread_pool.hpp"
 
 struct gk_device {
@@ -142,40 +143,24 @@ void buffer_free(gk_buffer *buffer) {
   delete buffer;
 }
 
-bool inside(const gk_buffer *buffer, uint64_t offset, uint64_t size) {
-  return offset <= buffer->size && size <= buffer->size - offset;
-}
-
-gk_status out_of_range(const gk_buffer *buffer, const char *what, uint64_t offset, uint64_t size, gk_error *err) {
-  return fail(err, GK_INVALID_ARGUMENT, "cpu: %s needs bytes [%llu, %llu) of a buffer of %llu", what,
-              static_cast<unsigned long long>(offset), static_cast<unsigned long long>(offset + size),
-              static_cast<unsigned long long>(buffer->size));
+buffer_memory memory_of(const gk_buffer *buffer) {
+  return {buffer->data, buffer->size};
 }
 
 gk_status buffer_write(gk_stream *, gk_buffer *buffer, uint64_t offset, const void *from, uint64_t size,
                        gk_error *err) {
-  if (!inside(buffer, offset, size)) return out_of_range(buffer, "write", offset, size, err);
+  if (const gk_status status = check_range("cpu", "write", offset, size, buffer->size, err); status != GK_OK)
+    return status;
   std::memcpy(static_cast<char *>(buffer->data) + offset, from, size);
   return GK_OK;
 }
 
 gk_status buffer_read(gk_stream *, const gk_buffer *buffer, uint64_t offset, void *to, uint64_t size, gk_error *err) {
-  if (!inside(buffer, offset, size)) return out_of_range(buffer, "read", offset, size, err);
+  if (const gk_status status = check_range("cpu", "read", offset, size, buffer->size, err); status != GK_OK)
+    return status;
   std::memcpy(to, static_cast<const char *>(buffer->data) + offset, size);
   return GK_OK;
 }
-
-// Every op struct begins so.
-struct problem_header {
-  uint32_t struct_size;
-  uint32_t implementation;
-};
-
-// Host addresses of a problem's operands and what is left of their buffers from there on.
-struct operand_places {
-  std::vector<void *> pointers;
-  std::vector<uint64_t> sizes;
-};
 
 // Why this implementation cannot run the problem, or null. places is null in a dry run, where operands may be absent.
 const char *refusal(const implementation &candidate, const void *problem, const operand_places *places) {
@@ -209,31 +194,6 @@ const implementation *pick(const op_spec &spec, const void *problem, const opera
   return nullptr;
 }
 
-gk_status resolve(const op_spec &spec, const std::vector<operand> &operands, operand_places &places, gk_error *err) {
-  for (const operand &o : operands) {
-    const uint64_t extent = o.extent_bytes();
-    if (o.ref->buffer == nullptr) {
-      if (o.required && extent != 0)
-        return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s is absent; expected a buffer", spec.name, o.name);
-      places.pointers.push_back(nullptr);
-      places.sizes.push_back(0);
-      continue;
-    }
-    if (!inside(o.ref->buffer, o.ref->offset, extent)) {
-      char what[96];
-      std::snprintf(what, sizeof what, "%s: operand %s", spec.name, o.name);
-      return out_of_range(o.ref->buffer, what, o.ref->offset, extent, err);
-    }
-    const uint32_t size = dtype_size(o.dtype);
-    if (size != 0 && o.ref->offset % size != 0)
-      return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s at offset %llu is not aligned to its element size %u",
-                  spec.name, o.name, static_cast<unsigned long long>(o.ref->offset), size);
-    places.pointers.push_back(static_cast<char *>(o.ref->buffer->data) + o.ref->offset);
-    places.sizes.push_back(o.ref->buffer->size - o.ref->offset);
-  }
-  return GK_OK;
-}
-
 gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_error *err) {
   return guard(err, [&]() -> gk_status {
     const op_spec *spec = find_op(op);
@@ -243,7 +203,9 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
     if (const gk_status status = spec->validate(problem, err); status != GK_OK) return status;
     if (dry_run != 0) return pick(*spec, problem, nullptr, err) == nullptr ? GK_UNSUPPORTED : GK_OK;
     operand_places places;
-    if (const gk_status status = resolve(*spec, spec->operands(problem), places, err); status != GK_OK) return status;
+    if (const gk_status status = place_operands("cpu", *spec, spec->operands(problem), memory_of, places, err);
+        status != GK_OK)
+      return status;
     if (spec->check_operands != nullptr)
       if (const gk_status status = spec->check_operands(problem, places.pointers, err); status != GK_OK) return status;
     const implementation *chosen = pick(*spec, problem, &places, err);
@@ -276,8 +238,10 @@ gk_status gemm_pack(gk_stream *stream, const gk_gemm_pack *pack, gk_buffer **out
     if (extent != 0 && pack->epilogue == GK_EPILOGUE_SWIGLU && pack->b2.buffer == nullptr)
       return fail(err, GK_INVALID_ARGUMENT, "gemm_pack: operand b2 is absent; the swiglu epilogue needs it");
     for (const gk_ref *ref : {&pack->b, &pack->b2})
-      if (ref->buffer != nullptr && !inside(ref->buffer, ref->offset, extent))
-        return out_of_range(ref->buffer, "gemm_pack", ref->offset, extent, err);
+      if (ref->buffer != nullptr)
+        if (const gk_status status = check_range("cpu", "gemm_pack", ref->offset, extent, ref->buffer->size, err);
+            status != GK_OK)
+          return status;
     if (const gk_status status = allocate(size, out, err); status != GK_OK) return status;
     const auto address = [](const gk_ref &ref) -> const void * {
       return ref.buffer == nullptr ? nullptr : static_cast<const char *>(ref.buffer->data) + ref.offset;

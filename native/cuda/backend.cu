@@ -105,7 +105,9 @@ gk_status buffer_write(gk_stream *stream, gk_buffer *buffer, uint64_t offset, co
   stream_state &s = state(stream);
   return guard(&s.device, err, [&] {
     if (s.ctx.records()) return refuse_recording(err);
-    if (!inside(buffer, offset, size)) return out_of_range(buffer, "write", offset, size, err);
+    if (const gk_status status = check_range("cuda", "write", offset, size, state(buffer).memory.size(), err);
+        status != GK_OK)
+      return status;
     if (size != 0) runtime::copy_to_device(s.ctx.stream(), at(buffer, offset), from, size);
     return GK_OK;
   });
@@ -116,7 +118,9 @@ gk_status buffer_read(gk_stream *stream, const gk_buffer *buffer, uint64_t offse
   stream_state &s = state(stream);
   return guard(&s.device, err, [&] {
     if (s.ctx.records()) return refuse_recording(err);
-    if (!inside(buffer, offset, size)) return out_of_range(buffer, "read", offset, size, err);
+    if (const gk_status status = check_range("cuda", "read", offset, size, state(buffer).memory.size(), err);
+        status != GK_OK)
+      return status;
     if (size != 0) runtime::copy_to_host(s.ctx.stream(), to, at(buffer, offset), size);
     return GK_OK;
   });
@@ -139,8 +143,11 @@ gk_status gemm_pack(gk_stream *stream, const gk_gemm_pack *pack, gk_buffer **out
       if (extent != 0 && sources[i]->buffer == nullptr)
         return fail(err, GK_INVALID_ARGUMENT, "gemm_pack: operand %s is absent; expected a buffer",
                     i == 0 ? "b" : "b2");
-      if (sources[i]->buffer != nullptr && !inside(sources[i]->buffer, sources[i]->offset, extent))
-        return out_of_range(sources[i]->buffer, "gemm_pack", sources[i]->offset, extent, err);
+      if (sources[i]->buffer == nullptr) continue;
+      const uint64_t size = state(sources[i]->buffer).memory.size();
+      if (const gk_status status = check_range("cuda", "gemm_pack", sources[i]->offset, extent, size, err);
+          status != GK_OK)
+        return status;
     }
     auto made = std::make_unique<buffer_state>(
         buffer_state{s.device, device_memory(s.device.index, std::max<uint64_t>(layout.size, 1))});

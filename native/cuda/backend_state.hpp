@@ -7,6 +7,7 @@
 #include <new>
 
 #include "implementation.hpp"
+#include "operand_places.hpp"
 #include "tuning.hpp"
 
 namespace gonka::cuda {
@@ -81,16 +82,8 @@ inline gk_status refuse_recording(gk_error *err) {
   return fail(err, GK_INVALID_ARGUMENT, "cuda: the stream records ops; only run and record_end may be called");
 }
 
-inline bool inside(const gk_buffer *buffer, uint64_t offset, uint64_t size) {
-  const uint64_t have = state(buffer).memory.size();
-  return offset <= have && size <= have - offset;
-}
-
-inline gk_status out_of_range(const gk_buffer *buffer, const char *what, uint64_t offset, uint64_t size,
-                              gk_error *err) {
-  return fail(err, GK_INVALID_ARGUMENT, "cuda: %s needs bytes [%llu, %llu) of a buffer of %llu", what,
-              static_cast<unsigned long long>(offset), static_cast<unsigned long long>(offset + size),
-              static_cast<unsigned long long>(state(buffer).memory.size()));
+inline buffer_memory memory_of(const gk_buffer *buffer) {
+  return {state(buffer).memory.data(), state(buffer).memory.size()};
 }
 
 inline char *at(const gk_buffer *buffer, uint64_t offset) {

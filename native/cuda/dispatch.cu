@@ -9,12 +9,6 @@
 namespace gonka::cuda {
 namespace {
 
-// Every op struct begins so.
-struct problem_header {
-  uint32_t struct_size;
-  uint32_t implementation;
-};
-
 // Why not, or null. operands is null in a dry run.
 const char *refusal(const implementation &candidate, const void *problem, const capability &can,
                     const std::vector<void *> *operands) {
@@ -48,30 +42,6 @@ const implementation *pick(const op_spec &spec, const void *problem, const capab
   return nullptr;
 }
 
-gk_status resolve(const op_spec &spec, const std::vector<operand> &operands, std::vector<void *> &pointers,
-                  gk_error *err) {
-  for (const operand &o : operands) {
-    const uint64_t extent = o.extent_bytes();
-    if (o.ref->buffer == nullptr) {
-      if (o.required && extent != 0)
-        return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s is absent; expected a buffer", spec.name, o.name);
-      pointers.push_back(nullptr);
-      continue;
-    }
-    if (!inside(o.ref->buffer, o.ref->offset, extent)) {
-      char what[96];
-      std::snprintf(what, sizeof what, "%s: operand %s", spec.name, o.name);
-      return out_of_range(o.ref->buffer, what, o.ref->offset, extent, err);
-    }
-    const uint32_t size = dtype_size(o.dtype);
-    if (size != 0 && o.ref->offset % size != 0)
-      return fail(err, GK_INVALID_ARGUMENT, "%s: operand %s at offset %llu is not aligned to its element size %u",
-                  spec.name, o.name, static_cast<unsigned long long>(o.ref->offset), size);
-    pointers.push_back(at(o.ref->buffer, o.ref->offset));
-  }
-  return GK_OK;
-}
-
 bool placed(const std::vector<operand> &operands) {
   return std::all_of(operands.begin(), operands.end(),
                      [](const operand &o) { return o.ref->buffer != nullptr || !o.required || o.extent_bytes() == 0; });
@@ -99,8 +69,10 @@ gk_status run(gk_stream *stream, uint32_t op, void *problem, int dry_run, gk_err
     if (dry_run != 0 && !placed(operands)) {
       return pick(*spec, problem, can, nullptr, err) == nullptr ? GK_UNSUPPORTED : GK_OK;
     }
-    std::vector<void *> pointers;
-    if (const gk_status status = resolve(*spec, operands, pointers, err); status != GK_OK) return status;
+    operand_places places;
+    if (const gk_status status = place_operands("cuda", *spec, operands, memory_of, places, err); status != GK_OK)
+      return status;
+    const std::vector<void *> &pointers = places.pointers;
     const implementation *chosen = pick(*spec, problem, can, &pointers, err);
     if (chosen == nullptr) return GK_UNSUPPORTED;
     if (dry_run != 0) return GK_OK;
@@ -129,10 +101,10 @@ uint32_t choice(gk_stream *stream, uint32_t op, void *problem) {
       problem = &plain;
     }
     const std::vector<operand> operands = spec->operands(problem);
-    std::vector<void *> pointers;
-    const bool there = placed(operands) && resolve(*spec, operands, pointers, nullptr) == GK_OK;
+    operand_places places;
+    const bool there = placed(operands) && place_operands("cuda", *spec, operands, memory_of, places, nullptr) == GK_OK;
     const capability &can = s.device.description.can;
-    const implementation *chosen = pick(*spec, problem, can, there ? &pointers : nullptr, nullptr);
+    const implementation *chosen = pick(*spec, problem, can, there ? &places.pointers : nullptr, nullptr);
     if (chosen != nullptr) index = uint32_t(chosen - implementations(op).data()) + 1;
     return GK_OK;
   });

@@ -31,12 +31,6 @@ using raw_stream = std::unique_ptr<gk_stream, stream_deleter>;
 raw_buffer allocate(const gk_backend &table, gk_device *device, uint64_t size);
 raw_stream open_stream(const gk_backend &table, gk_device *device);
 
-// Every op struct begins so.
-struct problem_header {
-  uint32_t struct_size;
-  uint32_t implementation;
-};
-
 // Where operands lie in their buffers. Each operand has its own buffer of lead + extent + trail bytes.
 struct placement {
   uint64_t lead_elements = 0;  // elements before the operand; an odd number breaks any assumption about alignment

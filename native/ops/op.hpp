@@ -57,6 +57,12 @@ struct work {
 // Fills *err (may be null) with printf-formatted text and returns status.
 [[gnu::format(printf, 3, 4)]] gk_status fail(gk_error *err, gk_status status, const char *format, ...) noexcept;
 
+// Every op struct begins so.
+struct problem_header {
+  uint32_t struct_size;
+  uint32_t implementation;
+};
+
 struct op_spec {
   gk_op op;
   const char *name;            // "gemm"
