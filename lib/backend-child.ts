@@ -27,7 +27,7 @@ function send(message: ChildMessage): Promise<void> {
   return new Promise((resolve) => process.send?.(message, undefined, {}, () => resolve()))
 }
 
-async function conformance({ path, request }: ChildRequest & { kind: 'conformance' }): Promise<CheckSummary> {
+async function conformance({ path, request, threads }: ChildRequest & { kind: 'conformance' }): Promise<CheckSummary> {
   const native = loadNative()
   await send({ kind: 'step', step: 'loading the library' })
   const report = native.loadBackend(path)
@@ -36,7 +36,7 @@ async function conformance({ path, request }: ChildRequest & { kind: 'conformanc
   for (let index = 0; index < report.devices; index++) {
     const id = `${report.name}:${index}`
     await send({ kind: 'step', step: `opening ${id}` })
-    const open = await native.openDevice({ device: id })
+    const open = await native.openDevice({ device: id, ...(threads === undefined ? {} : { threads }) })
     await send({ kind: 'step', step: `running cases on ${id}` })
     const counts = await open.conformance(request, (result) => {
       void send({ kind: 'result', device: id, result })

@@ -91,7 +91,8 @@ function compareTraces(a: readonly ArtifactTrace[], b: readonly ArtifactTrace[])
   const summary = (layer: number, pick: (trace: ArtifactTrace) => Float32Array | undefined): LayerDrift => {
     const values = pairs
       .map(([left, right]) => relativeDistance(pick(left), pick(right)))
-      .sort((x, y) => (Number.isNaN(x) ? 1 : x - y))
+      // What is not a number is the largest drift of all.
+      .sort((x, y) => Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || x - y)
     return { layer, median: quantile(values, 0.5), largest: values.at(-1) as number }
   }
   const count = Math.max(...pairs.map(([left, right]) => Math.max(left.layers.length, right.layers.length)))

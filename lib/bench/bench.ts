@@ -230,10 +230,9 @@ async function measureOne(
   }
   const load = endLoad()
   const after = await calibrateAfter()
-  const { operations, unit, bytes, blocks, warmUp, stoppedBy, fresh, implementation } = measured
+  const { operations, unit, bytes, blocks, warmUp, done, stoppedBy, fresh, implementation } = measured
   const samples = blocks.flat()
   const summary = summarize(samples, method.confidence)
-  const calls = warmUp.calls + samples.length
   const inCache = !method.cold && bytes < describeMachine().cacheMib * 2 ** 20
   return {
     ...where,
@@ -255,7 +254,7 @@ async function measureOne(
     blocks,
     freshOperands: fresh,
     load,
-    energy: energyOf(drawn, meter, calls * operations),
+    energy: energyOf(drawn, meter, done),
   }
 }
 

@@ -1,5 +1,5 @@
 /** One case on one device: prepared, warmed up, sampled until it is known well enough. */
-import { throwIfAborted } from '../errors.ts'
+import { GonkaError, throwIfAborted } from '../errors.ts'
 import type { BenchSession, BenchWarmUp, NativeDevice } from '../native-api.ts'
 import { openSession, runSession } from '../poc-v1.ts'
 import type { BenchCase, PocV1Problem } from './case.ts'
@@ -38,6 +38,8 @@ export interface Measurement {
   readonly unit: string
   readonly bytes: number
   readonly warmUp: BenchWarmUp
+  /** Operations in all of its calls, warm-ups included. */
+  readonly done: number
   readonly stoppedBy: Stop
   /** Times of one call (PoC: of one nonce), nanoseconds, in order; each block on operands of its own where `fresh`. */
   readonly blocks: readonly (readonly number[])[]
@@ -103,25 +105,29 @@ export async function measure(
     // With cold caches each session would need its own memory to fill them from.
     const fresh = !method.cold && openSeconds <= method.seconds / (2 * method.blocks)
     let first = true
+    let calls = warmUp.calls
     const { blocks, stoppedBy } = await sample(method, async (seconds, samples) => {
       throwIfAborted(signal)
       if (fresh && !first) {
         const next = await open()
         await session.close()
         session = next
-        await session.warm(0, signal)
+        calls += (await session.warm(0, signal)).calls
       }
       first = false
-      return Array.from(await session.run({ samples, seconds, cold: method.cold }, signal))
+      const times = await session.run({ samples, seconds, cold: method.cold }, signal)
+      calls += times.length
+      return Array.from(times)
     })
-    return { implementation: session.implementation, operations, unit, bytes, warmUp, stoppedBy, blocks, fresh }
+    const done = calls * operations
+    return { implementation: session.implementation, operations, unit, bytes, warmUp, done, stoppedBy, blocks, fresh }
   } finally {
     await session.close()
   }
 }
 
-/** More than any device computes in the longest case; the time ends the run. */
-const mostNonces = 2 ** 20
+/** Of one run; a case that outlasts them goes on with the next. */
+const noncesPerRun = 2 ** 20
 
 async function measurePocV1(
   { params, batch }: PocV1Problem,
@@ -132,12 +138,20 @@ async function measurePocV1(
   const round = { device, params, blockHash: 'bench', publicKey: 'bench', nonces: new BigInt64Array() }
   const session = await openSession(signal ? { ...round, signal } : round)
   try {
-    const nonces = BigInt64Array.from({ length: mostNonces }, (_, i) => BigInt(i))
+    const nonces = BigInt64Array.from({ length: noncesPerRun }, (_, i) => BigInt(i))
     const request = { publicKey: round.publicKey, nonces, ...(batch === undefined ? {} : { batch }) }
-    const batches = runSession(session, request, signal)[Symbol.asyncIterator]()
+    const start = () => runSession(session, request, signal)[Symbol.asyncIterator]()
+    let batches = start()
+    let done = 0
     const next = async (): Promise<number> => {
-      const item = await batches.next()
-      return item.done ? 0 : item.value.computed
+      let item = await batches.next()
+      if (item.done) {
+        batches = start()
+        item = await batches.next()
+      }
+      if (item.done) throw new GonkaError('ERR_GK_INTERNAL', 'a PoC v1 run ended without a batch')
+      done += item.value.computed
+      return item.value.computed
     }
     let last = performance.now()
     const began = last
@@ -154,7 +168,7 @@ async function measurePocV1(
         return [perNonce]
       })
       const { implementation } = session
-      return { implementation, operations: 1, unit: 'nonce', bytes: 0, warmUp, stoppedBy, blocks, fresh: false }
+      return { implementation, operations: 1, unit: 'nonce', bytes: 0, warmUp, done, stoppedBy, blocks, fresh: false }
     } finally {
       await batches.return?.({ computed: 0, kept: 0, batches: 0, seconds: 0 })
     }

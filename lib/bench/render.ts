@@ -27,6 +27,11 @@ export function percentText(fraction: number, digits = 1): string {
   return `${(fraction * 100).toFixed(digits)}%`
 }
 
+/** As it was asked for: "99%", "99.9%". */
+export function confidenceText(confidence: number): string {
+  return `${Number((confidence * 100).toPrecision(12))}%`
+}
+
 /** Half the interval of the median, relative. */
 function intervalText({ intervalNs, medianNs }: BenchFigure): string {
   return `±${percentText((intervalNs.high - intervalNs.low) / 2 / medianNs)}`
@@ -79,7 +84,7 @@ export function conditions(report: BenchReport): string[] {
     ({ id, name, threads }) => `${id} ${name}${threads > 0 ? `, ${threads} thread${threads === 1 ? '' : 's'}` : ''}`,
   )
   out.push(
-    `${report.created.slice(0, 16).replace('T', ' ')} UTC, ${report.tool}; median with its ${percentText(method.confidence, 0)} interval, ` +
+    `${report.created.slice(0, 16).replace('T', ' ')} UTC, ${report.tool}; median with its ${confidenceText(method.confidence)} interval, ` +
       `spread = interquartile range, ${method.cold ? 'cold' : 'warm'} caches` +
       `${report.cpus.length > 0 ? `, on processors ${report.cpus.join(', ')}` : ''}`,
   )
@@ -204,7 +209,7 @@ function comparisonNotes(report: ComparisonReport): string[] {
     mode === 'interleaved'
       ? 'calls of a and b in turn; Wilcoxon signed-rank test and bootstrap over blocks'
       : 'two runs at different times; Mann-Whitney test and bootstrap over blocks, with and without the drift of the machine',
-    `threshold ${percentText(threshold)}; at confidence ${percentText(confidence)} for all ${report.cases.length} cases together (Holm)`,
+    `threshold ${percentText(threshold)}; at confidence ${confidenceText(confidence)} for all ${report.cases.length} cases together (Holm)`,
     ...left.map(({ name, reason }) => `not compared: ${name}: ${reason}`),
     ...remarks,
   ]

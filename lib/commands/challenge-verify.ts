@@ -64,7 +64,8 @@ async function verify(io: Io, path: string, options: Options): Promise<number> {
   }
   const valid = problem === undefined
   const seconds = signed ? Number(signed.certificate.elapsedNs) / 1e9 : Number.NaN
-  const work = signed ? provenWork(signed.certificate.job) : undefined
+  const known = Math.max(proof?.recomputed ?? 0, signed?.certificate.checked ?? 0)
+  const work = signed ? provenWork(signed.certificate.job, known) : undefined
   if (options.json) {
     writeJson(io, {
       file: path,

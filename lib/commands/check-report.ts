@@ -6,7 +6,8 @@ import type { CheckResult, CheckSummary } from '../native-api.ts'
 import { paint, startProgress, threeDigits } from '../terminal.ts'
 
 export interface CheckReport {
-  add(result: CheckResult): void
+  /** device: where results of several come together. */
+  add(result: CheckResult, device?: string): void
   /** Writes the rest; returns the exit code: failures and an empty run are failures. */
   finish(summary: CheckSummary, facts: Readonly<Record<string, unknown>>): number
   /** Removes the live line after an error. */
@@ -15,12 +16,12 @@ export interface CheckReport {
 
 /** Failures and skips appear as they happen; with json everything comes as one document at the end. */
 export function startCheckReport(io: Io, json: boolean): CheckReport {
-  const results: CheckResult[] = []
+  const results: (CheckResult & { readonly device?: string })[] = []
   const progress = startProgress(io)
   let passed = 0
   return {
-    add(result) {
-      if (json) results.push(result)
+    add(result, device) {
+      if (json) results.push(device === undefined ? result : { device, ...result })
       if (result.status === 'pass') {
         passed++
         progress.update(`${passed} cases passed; ${result.op} ${result.implementation}`)
@@ -33,7 +34,8 @@ export function startCheckReport(io: Io, json: boolean): CheckReport {
         result.status === 'fail' && result.elementError !== null
           ? ` (worst element ${threeDigits(result.elementError)} x tolerance, aggregate ${threeDigits(result.aggregateError ?? 0)})`
           : ''
-      io.out.write(`${mark} ${result.op} ${result.implementation}: ${result.case}: ${result.detail}${errors}\n`)
+      const where = device === undefined ? '' : `${device} `
+      io.out.write(`${mark} ${where}${result.op} ${result.implementation}: ${result.case}: ${result.detail}${errors}\n`)
     },
     finish(summary, facts) {
       progress.done()

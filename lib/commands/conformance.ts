@@ -7,14 +7,14 @@
 import { Option } from 'commander'
 import { checkLibraryFile, runInChild } from '../backends.ts'
 import type { Io } from '../io.ts'
-import { type CheckSummary, type ConformanceRequest, type OpName, opNames } from '../native-api.ts'
+import { type CheckResult, type CheckSummary, type ConformanceRequest, type OpName, opNames } from '../native-api.ts'
 import { startCheckReport } from './check-report.ts'
 import { type Define, integer, jsonOption, openDevice } from './command.ts'
 
 export const define: Define = (command, run) => {
   command
     .option('--backend <file>', 'test the devices of this library, in a process of its own')
-    .option('--device <id>', 'test this device', 'cpu:0')
+    .addOption(new Option('--device <id>', 'test this device').default('cpu:0').conflicts('backend'))
     .option('--threads <n>', 'worker threads of a CPU device (default: all)', integer(1, 4096))
     .addOption(new Option('--op <op>', 'only this op').choices(opNames))
     .option('--implementation <name>', 'only this implementation')
@@ -47,9 +47,9 @@ async function conformance(io: Io, options: Options): Promise<number> {
       await checkLibraryFile(path)
       let summary: CheckSummary = { passed: 0, failed: 0, skipped: 0 }
       await runInChild(
-        { kind: 'conformance', path, request },
+        { kind: 'conformance', path, request, ...(options.threads === undefined ? {} : { threads: options.threads }) },
         (message) => {
-          if (message.kind === 'result') report.add(message.result)
+          if (message.kind === 'result') report.add(message.result, message.device)
           if (message.kind === 'done' && message.summary) summary = message.summary
         },
         { signal: io.signal },
@@ -61,7 +61,8 @@ async function conformance(io: Io, options: Options): Promise<number> {
       ...(options.threads === undefined ? {} : { threads: options.threads }),
     })
     try {
-      return report.finish(await device.conformance(request, report.add, io.signal), { device: device.id })
+      const add = (result: CheckResult) => report.add(result)
+      return report.finish(await device.conformance(request, add, io.signal), { device: device.id })
     } finally {
       await device.close()
     }

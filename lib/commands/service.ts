@@ -20,6 +20,8 @@ Restart=always
 RestartSec=2
 # Everything unsent is on disk: a stop never needs long.
 TimeoutStopSec=15
+# The exit code of a node that was told to stop.
+SuccessExitStatus=130
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes

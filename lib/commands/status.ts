@@ -6,6 +6,7 @@
  * JSON (--json): {"node": {...}, "estimate": {"nonces_per_minute", "nonces_per_stage", "weight", "total_weight", "share",
  * "epoch", "epoch_reward_ngonka", "reward_ngonka", "assumptions"} | null}; amounts in ngonka as text.
  */
+import { z } from 'zod'
 import { at, jsonFetch } from '../chain/chain-client.ts'
 import { exitCodes, GonkaError } from '../errors.ts'
 import type { Io } from '../io.ts'
@@ -45,31 +46,35 @@ export const define: Define = (command, run) => {
     .action(run(status))
 }
 
-interface Node {
-  readonly state: string
-  readonly model: string | null
-  readonly poc_status: string | null
-  readonly version: string
-  readonly engines: readonly string[]
-  readonly nonces_per_minute: number
-  readonly nonces_computed: number
-  readonly acknowledged: number
-  readonly dropped: number
-  readonly artifacts_waiting: number
-  readonly validation_nonces_queued: number
-  readonly joules_per_nonce: number | null
-  readonly store: { readonly degraded: boolean; readonly error: string | null }
-  readonly stages: readonly {
-    readonly height: number
-    readonly kind: string
-    readonly generating: boolean
-    readonly generated: number
-    readonly acknowledged: number
-    readonly waiting: number
-    readonly dropped: number
-    readonly closed: string | null
-  }[]
-}
+const count = z.number().nonnegative()
+const nodeSchema = z.looseObject({
+  state: z.string(),
+  model: z.string().nullable(),
+  poc_status: z.string().nullable(),
+  version: z.string(),
+  engines: z.array(z.string()),
+  nonces_per_minute: count,
+  nonces_computed: count,
+  acknowledged: count,
+  dropped: count,
+  artifacts_waiting: count,
+  validation_nonces_queued: count,
+  joules_per_nonce: z.number().nullable(),
+  store: z.looseObject({ degraded: z.boolean(), error: z.string().nullable() }),
+  stages: z.array(
+    z.looseObject({
+      height: z.number(),
+      kind: z.string(),
+      generating: z.boolean(),
+      generated: count,
+      acknowledged: count,
+      waiting: count,
+      dropped: count,
+      closed: z.string().nullable(),
+    }),
+  ),
+})
+type Node = z.infer<typeof nodeSchema>
 
 async function readNode(io: Io, base: string): Promise<Node> {
   const token = io.env.GONKA_MINER_LISTEN_TOKEN
@@ -89,7 +94,11 @@ async function readNode(io: Io, base: string): Promise<Node> {
   }
   if (answer.status !== 200)
     throw new GonkaError('ERR_GK_BACKEND', `${base} answers ${answer.status}; is it a gonka-miner node?`)
-  return (await answer.json()) as Node
+  const node = nodeSchema.safeParse(await answer.json().catch(() => undefined))
+  if (node.success) return node.data
+  const { path, message } = node.error.issues[0] as { path: readonly PropertyKey[]; message: string }
+  const what = path.length === 0 ? 'something else than a JSON object' : `${path.join('.')}: ${message}`
+  throw new GonkaError('ERR_GK_BACKEND', `${base} answers with ${what}; is it a gonka-miner node of this version?`)
 }
 
 interface Network {
@@ -103,8 +112,11 @@ async function readNetwork(io: Io, seed: string | undefined): Promise<Network> {
   const base = seed.replace(/\/+$/, '')
   const group = await send('GET', `${base}/chain-api/productscience/inference/inference/current_epoch_group_data`)
   const data = at(group.json, 'epoch_group_data')
-  // 64-bit integers come as text.
-  const number = (value: unknown) => (value === undefined || Number.isNaN(Number(value)) ? undefined : Number(value))
+  // 64-bit integers come as text; anything else is as good as absent.
+  const number = (value: unknown) => {
+    const found = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+    return typeof found === 'number' && Number.isSafeInteger(found) && found >= 0 ? found : undefined
+  }
   return { epoch: number(at(data, 'epoch_index')), totalWeight: number(at(data, 'total_weight')) }
 }
 

@@ -12,8 +12,8 @@ import type {
   Timing,
 } from '../proof/payload.ts'
 import type { Recomputation } from '../proof/recompute.ts'
-import { detectionProbability } from '../proof/sample.ts'
 import type { VerifyResult } from '../proof/verify.ts'
+import { detectionProbability } from '../protocol/detection.ts'
 import { tileSize } from '../protocol/matmul-pow.ts'
 import { type ProvenWork, provenWork } from '../protocol/matmul-pow-work.ts'
 import { parameterCount, paramsName } from '../protocol/params.ts'
@@ -116,7 +116,7 @@ function matmulPowFigures(
     bj: statement.bj[i],
   }))
   // An invalid proof proves no work.
-  const work = valid ? provenWork(statement) : undefined
+  const work = valid ? provenWork(statement, recomputation?.computed) : undefined
   const joules = payload?.energy.joules
   return {
     ...same,
@@ -186,7 +186,7 @@ function costLine({ computed, seconds }: Recomputation, statement: MatmulPowStat
 
 function statementLines(
   statement: Statement,
-  { payload, valid }: VerifyResult,
+  { payload, valid, recomputation }: VerifyResult,
   certificate: SignedCertificate | undefined,
 ): string[] {
   switch (statement.kind) {
@@ -195,7 +195,7 @@ function statementLines(
     case 'poc_v2':
       return pocV2Lines(statement)
     case 'matmul_pow':
-      return matmulPowLines(statement, payload?.timing, valid, certificate)
+      return matmulPowLines(statement, payload?.timing, valid ? (recomputation?.computed ?? 0) : undefined, certificate)
   }
 }
 
@@ -224,7 +224,8 @@ function pocV1Lines({ nonces, searched, rTarget, params, blockHash, partition }:
 function matmulPowLines(
   statement: MatmulPowStatement,
   timing: Timing | undefined,
-  valid: boolean,
+  /** How many shares were recomputed; undefined if the proof is not valid. */
+  checked: number | undefined,
   certificate: SignedCertificate | undefined,
 ): string[] {
   const { profile, m, n, k, shares, challenge } = statement
@@ -232,8 +233,8 @@ function matmulPowLines(
     `statement    matmul-pow, ${shares} shares of ${profile} products ${m}x${n}x${k}`,
     `challenge    ${hex(challenge)}`,
   ]
-  if (!valid) return lines
-  const { macs, macsLowerBound, relativeSpread } = provenWork(statement)
+  if (checked === undefined) return lines
+  const { macs, macsLowerBound, relativeSpread } = provenWork(statement, checked)
   const percent = threeDigits(relativeSpread * 100)
   lines.push(
     `work         ${siNumber(macs)}MAC +- ${percent}%; at least ${siNumber(macsLowerBound)}MAC with confidence 0.999`,

@@ -17,9 +17,10 @@
  *  "macs_per_second_lower_bound"} (from --certificate) and, with --shares, "shares": [{"nonce" (text), "bi", "bj"}].
  */
 import { InvalidArgumentError } from 'commander'
-import { exitCodes } from '../errors.ts'
+import { exitCodes, GonkaError, isGonkaError } from '../errors.ts'
 import { type Io, writeJson } from '../io.ts'
 import type { SignedCertificate } from '../proof/certificate.ts'
+import type { Problem } from '../proof/statement.ts'
 import type { VerifyResult } from '../proof/verify.ts'
 import { startProgress } from '../terminal.ts'
 import { type Define, type DeviceOptions, integer, jsonOption, openDevice, withDeviceOptions } from './command.ts'
@@ -32,6 +33,7 @@ interface Options extends DeviceOptions {
   readonly challenge?: string
   readonly model?: string
   readonly certificate?: string
+  readonly issuer?: string
   readonly shares?: boolean
   readonly json?: boolean
 }
@@ -45,6 +47,7 @@ export const define: Define = (command, run) => {
     .option('--challenge <hex>', 'refuse a matmul-pow proof for any other challenge')
     .option('--model <dir>', 'files of the model that a PoC v2 proof is about')
     .option('--certificate <file>', 'of a matmul-pow proof: the time, by the clock of whoever issued the challenge')
+    .option('--issuer <hex>', 'refuse a certificate of any other issuer')
     .option('--shares', 'with --json: list the shares of a matmul-pow proof')
     .option(...jsonOption)
     .action(run(verify))
@@ -66,7 +69,11 @@ async function verify(io: Io, path: string, options: Options): Promise<number> {
       import('./verify-report.ts'),
     ])
   const bytes = await readBytes(path, limits.fileBytes)
-  const certificate = options.certificate === undefined ? undefined : await readCertificate(options.certificate)
+  if (options.issuer !== undefined && options.certificate === undefined) {
+    throw new GonkaError('ERR_GK_USAGE', '--issuer is about the certificate that --certificate names')
+  }
+  const read =
+    options.certificate === undefined ? undefined : await readCertificate(options.certificate, options.issuer)
   const progress = startProgress(io)
   let device: Awaited<ReturnType<typeof openDevice>> | undefined
   try {
@@ -96,7 +103,8 @@ async function verify(io: Io, path: string, options: Options): Promise<number> {
       signal: io.signal,
     })
     progress.done()
-    const result = certificate ? await certify(bytes, verified, certificate) : verified
+    const result = read ? await certify(bytes, verified, read) : verified
+    const certificate = result.valid ? read?.signed : undefined
     const extras = { listShares: options.shares === true, ...(certificate ? { certificate } : {}) }
     if (options.json) writeJson(io, describeJson(path, result, extras))
     else io.out.write(describeText(io, path, result, extras))
@@ -107,17 +115,38 @@ async function verify(io: Io, path: string, options: Options): Promise<number> {
   }
 }
 
-async function readCertificate(path: string): Promise<SignedCertificate> {
+/** One of the two: what was read, or why nothing follows from it. */
+interface ReadCertificate {
+  readonly signed?: SignedCertificate
+  readonly problem?: Problem
+}
+
+/** Throws what readBytes throws, and ERR_GK_PROOF_UNREADABLE. */
+async function readCertificate(path: string, issuer: string | undefined): Promise<ReadCertificate> {
   const [{ readBytes }, { certificateLimit, openCertificate }] = await Promise.all([
     import('../files.ts'),
     import('../proof/certificate.ts'),
   ])
-  return openCertificate(await readBytes(path, certificateLimit))
+  const bytes = await readBytes(path, certificateLimit)
+  try {
+    const signed = openCertificate(bytes)
+    const found = Buffer.from(signed.publicKey).toString('hex')
+    if (issuer === undefined || issuer.toLowerCase() === found) return { signed }
+    return { problem: { code: 'ERR_GK_PROOF_KEY', message: `${path}: issued by ${found}; expected ${issuer}` } }
+  } catch (error) {
+    if (!isGonkaError(error) || error.code === 'ERR_GK_PROOF_UNREADABLE') throw error
+    return { problem: { code: error.code, message: `${path}: ${error.message}` } }
+  }
 }
 
 /** The result, with the certificate's disagreement as its problem where there is one. */
-async function certify(proof: Uint8Array, result: VerifyResult, signed: SignedCertificate): Promise<VerifyResult> {
+async function certify(
+  proof: Uint8Array,
+  result: VerifyResult,
+  { signed, problem }: ReadCertificate,
+): Promise<VerifyResult> {
   if (!result.valid || !result.payload) return result
+  if (signed === undefined) return { ...result, valid: false, ...(problem ? { problem } : {}) }
   const { certificateMismatch } = await import('../proof/certificate.ts')
   const message = certificateMismatch(signed.certificate, proof, result.payload.statement)
   return message === undefined ? result : { ...result, valid: false, problem: { code: 'ERR_GK_PROOF_PARAMS', message } }

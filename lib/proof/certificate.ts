@@ -71,7 +71,7 @@ export function openCertificate(bytes: Uint8Array): SignedCertificate {
     throw new GonkaError('ERR_GK_PROOF_SIGNATURE', 'the signature does not belong to certificate and key')
   }
   const certificate = decodeCertificate(file.payload)
-  const problem = certificateProblem(certificate)
+  const problem = certificateProblem(certificate, file.publicKey)
   if (problem !== undefined) throw new GonkaError('ERR_GK_PROOF_PARAMS', problem)
   return { certificate, publicKey: file.publicKey }
 }
@@ -93,15 +93,13 @@ export function certificateMismatch(
   return same ? undefined : 'the certificate names another job than the proof'
 }
 
-function certificateProblem({
-  job,
-  issuedUnixMs,
-  receivedUnixMs,
-  elapsedNs,
-  checked,
-}: Certificate): string | undefined {
+function certificateProblem(
+  { job, issuedUnixMs, receivedUnixMs, elapsedNs, checked }: Certificate,
+  issuer: Uint8Array,
+): string | undefined {
   const problem = jobProblem(job)
   if (problem !== undefined) return problem
+  if (Buffer.compare(job.publicKey, issuer) === 0) return 'the prover has certified itself: the issuer must be another'
   if (receivedUnixMs < issuedUnixMs) return 'the proof was received before the challenge was issued'
   if (elapsedNs < 1n) return 'no time passed between challenge and proof'
   if (checked < 1 || checked > job.shares) return `${checked} of ${job.shares} shares were checked`

@@ -6,6 +6,7 @@ import { runPocV2 } from '../poc-v2.ts'
 import { energyNotAvailable, limits, type Payload, type PocV2Statement } from './payload.ts'
 import { environmentOf, nanoseconds } from './prove.ts'
 import { signProof } from './sign.ts'
+import { arithmeticProblem } from './statement.ts'
 
 export interface ProveV2Options {
   /** Signs, and its public key in hex is hashed into the seeds. */
@@ -27,6 +28,10 @@ export interface ProveV2Options {
   readonly now?: () => number
 }
 
+/** Of a nonce in a proof file, at most; and of all of the file that is not artifacts. */
+const nonceBytes = 8
+const overheadBytes = 16384
+
 /** Computes the nonces and signs what came out. Throws ERR_GK_* of the device, and those of signProof. */
 export async function proveV2(
   options: ProveV2Options,
@@ -38,6 +43,14 @@ export async function proveV2(
       `a proof holds at most ${limits.artifacts} artifacts; got ${nonces.length} nonces`,
     )
   }
+  // Before the work: signProof would refuse it after.
+  const most = Math.floor((limits.fileBytes - overheadBytes) / (nonceBytes + 2 * kDim))
+  if (nonces.length > most) {
+    throw new GonkaError(
+      'ERR_GK_NONCES',
+      `a proof holds at most ${most} artifacts of k_dim ${kDim}; got ${nonces.length} nonces: split them over several`,
+    )
+  }
   const report = (fraction: number, step: string): void => options.onProgress?.(step, fraction)
   const digest = await options.native.modelDigest(model, report, signal)
   const publicKey = Buffer.from(key.publicKey).toString('hex')
@@ -47,6 +60,8 @@ export async function proveV2(
     signal,
   )
   try {
+    const problem = arithmeticProblem(kDim, session.compute)
+    if (problem) throw new GonkaError(problem.code, problem.message)
     const started = now()
     const kept: bigint[] = []
     const vectors: Uint8Array[] = []

@@ -10,10 +10,7 @@ import type { ModelFiles } from './verify.ts'
 
 /** Both in fp32: what is left is the rounding to fp16; measured distances stay below 4e-4. */
 const toleranceF32 = 1e-3
-/**
- * Either side in a short type: the distance the network grants to models of dozens of layers. A vector that was not
- * computed lies within it by chance once in some 10^7 times.
- */
+/** Either side in a short type: the distance the network grants to models of dozens of layers. See arithmeticProblem. */
 const toleranceShort = 0.4
 
 /** Why the claim cannot be recomputed here, or undefined. */

@@ -4,7 +4,7 @@ import { decodeVectorBytes } from '../protocol/artifact-vector.ts'
 import { jobProblem, tileSize } from '../protocol/matmul-pow.ts'
 import { describeIssues, pocV1ParamsSchema } from '../protocol/params.ts'
 import { inPartition, maxNonce, partitionProblem } from '../protocol/partition.ts'
-import type { MatmulPowStatement, Payload, PocV1Statement, PocV2Statement, Statement } from './payload.ts'
+import type { Environment, MatmulPowStatement, Payload, PocV1Statement, PocV2Statement, Statement } from './payload.ts'
 
 export interface Problem {
   readonly code: ErrorCode
@@ -29,8 +29,22 @@ export function statementProblem(statement: Statement, signerHex: string): Probl
 /** Whether the environment's arithmetic is one in which such a statement is computed. */
 export function environmentProblem({ statement, environment }: Payload): Problem | undefined {
   const computed = { poc_v1: ['f32', 'f16'], poc_v2: ['f32', 'f16', 'bf16'], matmul_pow: ['i32'] }[statement.kind]
-  if (computed.includes(environment.compute)) return undefined
+  if (computed.includes(environment.compute)) {
+    return statement.kind === 'poc_v2' ? arithmeticProblem(statement.kDim, environment.compute) : undefined
+  }
   return { code: 'ERR_GK_PROOF_PARAMS', message: `${statement.kind} is not computed in ${environment.compute}` }
+}
+
+/**
+ * Whether vectors of so many values tell a computed one from an invented one, under the tolerance of the arithmetic
+ * (recompute-v2.ts): a random unit vector of 12 values lies within 0.4 of another once in 240 000 times, one of 3 values
+ * within 0.001 once in four million.
+ */
+export function arithmeticProblem(kDim: number, compute: Environment['compute']): Problem | undefined {
+  const least = compute === 'f32' ? 3 : 12
+  if (kDim >= least) return undefined
+  const message = `vectors of k_dim ${kDim} prove nothing in ${compute}, where invented ones lie close too often; expected at least ${least}`
+  return { code: 'ERR_GK_PROOF_PARAMS', message }
 }
 
 function matmulPowProblem(statement: MatmulPowStatement, signerHex: string): Problem | undefined {

@@ -19,9 +19,11 @@ export function gammaQuantile(shape: number, probability: number): number {
 
 /**
  * P[Gamma(shape, 1) <= x] = P[Poisson(x) >= shape]. The mass at the edge comes from Loader's formula, the rest is a sum
- * that falls from its first term: no cancellation on either side of the mean.
+ * that falls from its first term: no cancellation on either side of the mean. Integer shape; 1 for a shape of 0: none is
+ * always reached.
  */
 export function gammaLower(shape: number, x: number): number {
+  if (shape <= 0) return 1
   if (x <= 0) return 0
   if (x < shape) {
     let term = 1

@@ -5,10 +5,13 @@ import t from 'tap'
 import type { BenchCase } from '../../lib/bench/case.ts'
 import { flopsPerNonce } from '../../lib/bench/case.ts'
 import { describeMachine, disturbances, watchLoad } from '../../lib/bench/machine.ts'
+import { defaultMethod, measure } from '../../lib/bench/measure.ts'
+import { confidenceText } from '../../lib/bench/render.ts'
 import { parseResult, toResultFile } from '../../lib/bench/result-file.ts'
 import { expandCases, loadSuite, parseCase, suiteNames } from '../../lib/bench/suite.ts'
 import { main } from '../../lib/cli.ts'
 import { bench, openDevice } from '../../lib/index.ts'
+import type { NativeDevice } from '../../lib/native-api.ts'
 import { namedParams } from '../../lib/protocol/params.ts'
 import { formatTable, siNumber, threeDigits } from '../../lib/terminal.ts'
 import { testIo } from '../io.ts'
@@ -33,6 +36,13 @@ t.test('numbers and tables', async (t) => {
   t.equal(threeDigits(99.94), '99.9')
   t.equal(threeDigits(99.96), '100')
   t.equal(threeDigits(1e-7), '1.00e-7')
+  for (const [confidence, text] of [
+    [0.95, '95%'],
+    [0.99, '99%'],
+    [0.999, '99.9%'],
+    [0.9999, '99.99%'],
+  ] as const)
+    t.equal(confidenceText(confidence), text)
   t.equal(formatTable(['a', 'bb'], [['ccc', '1']], new Set([1])), 'a    bb\nccc   1\n')
 })
 
@@ -184,6 +194,64 @@ t.test('PoC rounds are cases too', async (t) => {
   )
   t.equal(result.code, 0, result.err)
   t.match(JSON.parse(result.out), { figures: [{ unit: 'nonce', operations: 1, fresh_operands: false }] })
+})
+
+t.test('every operation that was done is counted, and nothing else', async (t) => {
+  const device = await openDevice({ threads: 1 })
+  const warmed: number[] = []
+  let calls = 0
+  const counting = {
+    ...device,
+    benchOpen: async (...given: Parameters<NativeDevice['benchOpen']>) => {
+      const session = await device.benchOpen(...given)
+      const warm = async (seconds: number, signal?: AbortSignal) => {
+        const done = await session.warm(seconds, signal)
+        warmed.push(done.calls)
+        return done
+      }
+      const timed = async (...limits: Parameters<typeof session.run>) => {
+        const times = await session.run(...limits)
+        calls += times.length
+        return times
+      }
+      return { ...session, warm, run: timed }
+    },
+  } as unknown as NativeDevice
+  const problemOfRows = { op: 'silu_mul', rows: 4, columns: 64, type: 'f32' } as const
+  const one: BenchCase = { name: 'rows', suite: 'test', problem: problemOfRows }
+  const method = { ...defaultMethod, seconds: 0.3, precision: 0 }
+  const measured = await measure(one, counting, method, {})
+  const all = calls + warmed.reduce((sum, count) => sum + count, 0)
+  t.equal(measured.done, all * measured.operations)
+  t.ok(measured.fresh && warmed.length > 1, 'blocks had operands of their own')
+
+  // Batches of 512 of a small model: more nonces than one run of a session has are computed, and none is lost.
+  const params = { ...namedParams.default, dim: 64, n_layers: 1, n_heads: 4, n_kv_heads: 4, vocab_size: 128 }
+  let runs = 0
+  const short = {
+    ...device,
+    pocV1Open: async () => ({
+      implementation: 'of the test',
+      run: async (
+        { nonces }: { nonces: BigInt64Array },
+        onBatch: (nonces: BigInt64Array, dist: Float64Array, computed: number) => void,
+      ) => {
+        runs++
+        const half = nonces.length / 2
+        for (let i = 0; i < 2; i++) onBatch(nonces.subarray(0, 1), Float64Array.of(1), half)
+        return { computed: nonces.length, kept: 2, batches: 2, seconds: 1 }
+      },
+      close: async () => undefined,
+    }),
+  } as unknown as NativeDevice
+  const problem = { name: 'poc', suite: 'test', problem: { op: 'poc_v1', params } } as unknown as BenchCase
+  const rounds = await measure(problem, short, { ...method, samples: 7 }, {})
+  const times = rounds.blocks.flat()
+  t.equal(times.length, 7)
+  t.ok(times.every((ns) => Number.isFinite(ns) && ns >= 0))
+  t.ok(runs >= 4, `${runs} runs of two batches`)
+  t.equal(rounds.done, (times.length + 1) * 2 ** 19)
+  await device.close()
 })
 
 t.test('the machine, from files as the kernel writes them', async (t) => {

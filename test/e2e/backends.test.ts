@@ -138,6 +138,11 @@ t.test('self-test and conformance by command', async (t) => {
   const summary = JSON.parse(good.out) as { failed: number; passed: number; results: { status: string; op: string }[] }
   t.match({ code: good.code, ...summary }, { code: 0, failed: 0 })
   t.ok(summary.passed > 0 && summary.results.length >= summary.passed)
+  t.match(summary.results[0], { device: 'example:0' })
+  t.match(await run(['conformance', '--backend', example, '--device', 'cpu:0']), {
+    code: 2,
+    err: /cannot be used with/,
+  })
   for (const lie of ['accumulator', 'tail', 'stale', 'format']) {
     const caught = await whileLying(lie, () => run(['conformance', '--backend', lying, '--op', 'gemm', '--json']))
     const failed = (JSON.parse(caught.out) as { failed: number }).failed

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { keyOf, writeKeyFile } from '../../lib/chain/key-file.ts'
 import { main } from '../../lib/cli.ts'
+import { openCertificate, signCertificate } from '../../lib/proof/certificate.ts'
 import { testIo } from '../io.ts'
 import { otherPrivateKey, privateKey } from '../proof/samples.ts'
 
@@ -128,6 +129,22 @@ t.test('mistakes', async (t) => {
     code: 1,
     out: /is for the proof with/,
   })
+  const whole = ['verify', file('a.gkp'), '--certificate', file('a.gkp.cert'), '--json']
+  const issuerHex = Buffer.from(issuer.publicKey).toString('hex')
+  t.equal((await run(...whole, '--issuer', issuerHex)).code, 0)
+  const stranger = await run(...whole, '--issuer', '02'.repeat(33))
+  t.equal(stranger.code, 1)
+  t.match(JSON.parse(stranger.out), { valid: false, reason: { code: 'ERR_GK_PROOF_KEY' }, certified: null })
+  t.match(await run('verify', file('a.gkp'), '--issuer', issuerHex), { code: 2, err: /--certificate/ })
+  const honest = new Uint8Array(readFileSync(file('a.gkp.cert')))
+  writeFileSync(file('bad.cert'), honest.with(-1, (honest.at(-1) as number) ^ 1))
+  const bad = await run('verify', file('a.gkp'), '--certificate', file('bad.cert'), '--json')
+  t.equal(bad.code, 1)
+  t.match(JSON.parse(bad.out), { valid: false, reason: { code: 'ERR_GK_PROOF_SIGNATURE' } })
+  const own = signCertificate(openCertificate(honest).certificate, privateKey)
+  writeFileSync(file('own.cert'), own)
+  t.match(await run('challenge', 'verify', file('own.cert')), { code: 1, out: /certified itself/ })
+  t.match(await run('verify', file('a.gkp'), '--certificate', file('own.cert')), { code: 1, out: /certified itself/ })
   writeFileSync(file('short.cert'), readFileSync(file('a.gkp.cert')).subarray(0, 100))
   t.match(await run('challenge', 'verify', file('short.cert')), { code: 2, err: /not a certificate/ })
   t.match(await run('challenge', 'serve', '--key', file('none'), '--data', file('data')), {

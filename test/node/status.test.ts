@@ -1,3 +1,5 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { main } from '../../lib/cli.ts'
 import type { Io } from '../../lib/io.ts'
@@ -42,6 +44,16 @@ t.test('status of a node, with the published example of the estimate', async (t)
   const share = Number(estimate.reward_ngonka) / Number(estimate.epoch_reward_ngonka)
   t.ok(Math.abs(share - 0.03637) < 1e-9)
   t.equal(estimate.assumptions.length, 5)
+  const answers = ['<html>', '{}', '[]', JSON.stringify({ ...JSON.parse(json.out.join('')).node, acknowledged: 'x' })]
+  for (const text of answers) {
+    const other = createServer((_, response) => response.end(text))
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    const foreign = ioOf()
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+    t.equal(await main(['status', '--url', url], foreign.io), 1)
+    t.match(foreign.err.join(''), /ERR_GK_BACKEND: .*is it a gonka-miner node/, text.slice(0, 40))
+    other.close()
+  }
   const none = ioOf()
   t.equal(await main(['status', '--url', 'http://127.0.0.1:1'], none.io), 1)
   t.match(none.err.join(''), /gonka-miner serve/)

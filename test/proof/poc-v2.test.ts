@@ -3,11 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { keyOf } from '../../lib/chain/key-file.ts'
 import { publicKeyOf, sign } from '../../lib/chain/keys.ts'
 import { main } from '../../lib/cli.ts'
 import { GonkaError } from '../../lib/errors.ts'
+import type { NativeDevice } from '../../lib/native-api.ts'
 import { decodePayload, decodeProofFile, encodePayload, encodeProofFile } from '../../lib/proof/codec.ts'
 import type { Payload, PocV2Statement } from '../../lib/proof/payload.ts'
+import { proveV2 } from '../../lib/proof/prove-v2.ts'
 import { signProof } from '../../lib/proof/sign.ts'
 import { environmentProblem, statementProblem } from '../../lib/proof/statement.ts'
 import { testIo } from '../io.ts'
@@ -21,7 +24,11 @@ const withChange = (change: Partial<PocV2Statement>) => ({
 t.test('a payload survives its encoding, and every change of a byte is noticed', async (t) => {
   t.same(decodePayload(encodePayload(smallPocV2)), smallPocV2)
   t.equal(statementProblem(smallPocV2.statement, publicKeyHex), undefined)
-  t.equal(environmentProblem({ ...smallPocV2, environment: { ...smallPocV2.environment, compute: 'bf16' } }), undefined)
+  const short = (kDim: number) =>
+    environmentProblem({ ...withChange({ kDim }), environment: { ...smallPocV2.environment, compute: 'bf16' } })
+  t.equal(short(12), undefined)
+  t.match(short(11), { code: 'ERR_GK_PROOF_PARAMS', message: /k_dim 11 prove nothing in bf16/ })
+  t.match(environmentProblem(withChange({ kDim: 2 })), { code: 'ERR_GK_PROOF_PARAMS' })
   t.match(environmentProblem({ ...smallPocV2, environment: { ...smallPocV2.environment, compute: 'i32' } }), {
     code: 'ERR_GK_PROOF_PARAMS',
   })
@@ -57,6 +64,27 @@ t.test('what a statement may not say', async (t) => {
   t.throws(() => decodePayload(encodePayload(withChange({ kDim: 3 }))), { code: 'ERR_GK_PROOF_UNREADABLE' })
   t.throws(() => decodePayload(encodePayload(withChange({ modelSha256: new Uint8Array(31).fill(1) }))), {
     code: 'ERR_GK_PROOF_UNREADABLE',
+  })
+})
+
+t.test('a proof that nobody could read is refused before the work', async (t) => {
+  const untouched = {} as NativeDevice
+  const native = { modelDigest: () => Promise.reject(new Error('the work has begun')) }
+  const round = { key: keyOf(privateKey), native, device: untouched, model: 'm', blockHash: 'x', seqLen: 8 }
+  const made = (nonces: number, kDim: number) =>
+    proveV2({ ...round, kDim, rng: 'murmur', nonces: new BigInt64Array(nonces) })
+  await t.rejects(made(1_400_000, 12), { code: 'ERR_GK_NONCES', message: /at most 1310208 artifacts of k_dim 12/ })
+  await t.rejects(made(5200, 4096), { code: 'ERR_GK_NONCES' })
+  await t.rejects(made(1_310_208, 12), { message: 'the work has begun' })
+  const many = { ...smallPocV2.statement, searched: 5200n, kDim: 4096 }
+  const unit = new Uint8Array(8192)
+  unit[1] = 0x3c
+  const vectors = new Uint8Array(5200 * 8192)
+  for (let i = 0; i < 5200; i++) vectors.set(unit, i * 8192)
+  const nonces = BigInt64Array.from({ length: 5200 }, (_, i) => BigInt(i))
+  t.throws(() => signProof({ ...smallPocV2, statement: { ...many, nonces, vectors } }, privateKey), {
+    code: 'ERR_GK_NONCES',
+    message: /at most 41943040 are accepted/,
   })
 })
 

@@ -4,9 +4,10 @@ import { type ErrorCode, GonkaError } from '../../lib/errors.ts'
 import type { NativeDevice } from '../../lib/native-api.ts'
 import { encodePayload, encodeProofFile } from '../../lib/proof/codec.ts'
 import type { Payload } from '../../lib/proof/payload.ts'
-import { detectionProbability, drawSample } from '../../lib/proof/sample.ts'
+import { drawSample } from '../../lib/proof/sample.ts'
 import { signProof } from '../../lib/proof/sign.ts'
 import { type VerifyOptions, verifyProof } from '../../lib/proof/verify.ts'
+import { detectionProbability } from '../../lib/protocol/detection.ts'
 import { otherPrivateKey, privateKey, publicKeyHex, smallParams, smallPayload, withStatement } from './samples.ts'
 
 t.setTimeout(0)

@@ -1,5 +1,5 @@
 /** One HTML file with everything in it: no request leaves the page, and it reads on a phone and on paper. */
-import { durationText, percentText, rateText } from '../render.ts'
+import { confidenceText, durationText, percentText, rateText } from '../render.ts'
 import type { ResultFigure, ResultFile } from '../result-file.ts'
 import { barsBySuite, barsPicture } from './bars.ts'
 import { historyRows } from './history.ts'
@@ -80,7 +80,7 @@ function conditionsOf({ machine, devices, created, method, load, calibrations, c
   )
   out.push(`${machine.logical_cpus} logical processors, ${machine.memory_gib} GiB, Linux ${machine.kernel}`)
   out.push(
-    `${created.slice(0, 16).replace('T', ' ')} UTC; at most ${method.seconds} s a case, intervals at ${percentText(method.confidence, 0)}, ` +
+    `${created.slice(0, 16).replace('T', ' ')} UTC; at most ${method.seconds} s a case, intervals at ${confidenceText(method.confidence)}, ` +
       `${method.cold ? 'cold' : 'warm'} caches${cpus.length > 0 ? `, on processors ${cpus.join(', ')}` : ''}`,
   )
   const range = (what: string, of: (one: ResultFile['calibrations'][number]) => number, unit: string): string[] => {
