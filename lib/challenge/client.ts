@@ -45,6 +45,12 @@ export function challengeClient(url: string): ChallengeClient {
       if (answer.status !== 201) throw refused(base, answer)
       const parsed = issueAnswer.safeParse(parseJson(answer.body))
       if (!parsed.success) throw new GonkaError('ERR_GK_CHALLENGE', `${base} does not answer as a challenge service`)
+      if (parsed.data.public_key === hex(publicKey)) {
+        throw new GonkaError(
+          'ERR_GK_CHALLENGE',
+          `${base} certifies with the very key that proves, which vouches for nothing: use another key for one of them`,
+        )
+      }
       return {
         challenge: Uint8Array.from(Buffer.from(parsed.data.challenge, 'hex')),
         expiresUnixMs: parsed.data.expires_unix_ms,

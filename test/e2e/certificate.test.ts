@@ -84,6 +84,8 @@ t.test('end to end', async (t) => {
   t.match(await run('verify', file('a.gkp'), '--certificate', file('a.gkp.cert')), { code: 0, out: /by the clock of/ })
 
   const again = await serve()
+  const selfMade = [...job.with(1, file('issuer')), '--challenge-url', again.url, '--out', file('self.gkp')]
+  t.match(await run('prove', 'throughput', ...selfMade), { code: 1, err: /vouches for nothing/ })
   const kept = await fetch(`${again.url}/v1/challenges/${said.challenge}/certificate`)
   t.same(new Uint8Array(await kept.arrayBuffer()), new Uint8Array(readFileSync(file('a.gkp.cert'))), 'survives kill -9')
   const stopped = ended(again.child)
