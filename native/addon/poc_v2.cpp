@@ -14,6 +14,7 @@ namespace {
 struct open_session {
   std::shared_ptr<open_device> device;
   std::unique_ptr<poc_v2::session> session;
+  std::string implementations;  // asked on the task's thread: it may run self-tests
 };
 
 // Hands progress to JavaScript some ten times a second, and at every new step.
@@ -53,14 +54,18 @@ class poc_v2_wrap : public Napi::ObjectWrap<poc_v2_wrap> {
     self["compute"] = dtype_name(s.compute_type());
     self["weightBytes"] = double(s.weight_bytes());
     self["initSeconds"] = s.init_seconds();
-    self["implementation"] = s.implementations();
+    self["implementation"] = session_->implementations;
   }
 
   // defaultBatch(seqLen)
   Napi::Value default_batch(const Napi::CallbackInfo &info) {
     const int64_t seq_len = info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
     if (seq_len < 1 || seq_len > k_max_seq_len) throw type_error(info.Env(), "seqLen", "an integer from 1", info[0]);
-    return Napi::Number::New(info.Env(), double(session_or_throw(info.Env()).session->default_batch(seq_len)));
+    try {
+      return Napi::Number::New(info.Env(), double(session_or_throw(info.Env()).session->default_batch(seq_len)));
+    } catch (const status_error &e) {
+      throw make_error(info.Env(), e.status, e.what());
+    }
   }
 
   // run({ blockHash, publicKey, nonces, seqLen, kDim, rng, batch? }, onBatch, onTrace?) -> { promise, cancel }
@@ -180,6 +185,7 @@ Napi::Value open_poc_v2(Napi::Env env, std::shared_ptr<open_device> device, cons
                       auto opened = std::make_shared<open_session>();
                       opened->device = device;
                       opened->session = std::make_unique<poc_v2::session>(device->handle, directory, options);
+                      opened->implementations = opened->session->implementations();
                       return [opened](Napi::Env e) mutable -> Napi::Value {
                         return e.GetInstanceData<environment>()->poc_v2_class.New(
                             {Napi::External<std::shared_ptr<open_session>>::New(e, &opened)});

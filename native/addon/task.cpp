@@ -3,6 +3,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "convert.hpp"
@@ -20,7 +21,12 @@ class task final : public task_context {
     check(env, napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, name), 0, 1,
                                                new std::shared_ptr<task>(std::move(self)), finalize, this, on_js,
                                                &channel_));
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error &e) {
+      napi_release_threadsafe_function(channel_, napi_tsfn_abort);
+      throw make_error(env, GK_OUT_OF_MEMORY, std::string("no thread for the work: ") + e.what());
+    }
   }
 
   Napi::Promise promise() const { return deferred_.Promise(); }
@@ -56,10 +62,21 @@ class task final : public task_context {
       if (!thrown_.IsEmpty())
         deferred_.Reject(thrown_.Get("error"));
       else
-        settle(env);
+        settle_or_reject(env, settle);
       callbacks_.clear();
     }));
     if (!closed_) napi_release_threadsafe_function(channel_, napi_tsfn_release);
+  }
+
+  // What cannot be made into a JS value rejects: nobody would be told otherwise.
+  void settle_or_reject(Napi::Env env, const js_function &settle) {
+    try {
+      settle(env);
+    } catch (const Napi::Error &e) {
+      deferred_.Reject(e.Value());
+    } catch (const std::exception &e) {
+      deferred_.Reject(make_error(env, GK_INTERNAL, e.what()).Value());
+    }
   }
 
   // The channel belongs to the environment: once a call says it is closing it must not be touched again.

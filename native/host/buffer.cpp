@@ -9,6 +9,7 @@ buffer::buffer(device &owner, uint64_t size) : owner_(owner.shared_from_this()),
   error_report err;
   check(owner.library().table->buffer_alloc(owner.handle(), std::max<uint64_t>(size, 1), &handle_, &err), err,
         owner.id() + ": buffer of " + std::to_string(size) + " bytes");
+  check_made(handle_, *owner.library().table, "buffer_alloc");
   const std::unique_lock lock(owner.state_->sizes_mutex);
   owner.state_->sizes[handle_] = size;
 }

@@ -5,7 +5,8 @@ namespace gonka {
 std::string chosen_name(stream &s, gk_op op, void *problem) {
   device &d = s.owner();
   const gk_backend &table = *d.library().table;
-  if (table.implementation == nullptr) return "default";
+  if (table.implementation == nullptr)
+    return table.run(s.handle(), op, problem, 1, nullptr) == GK_OK ? "default" : "cpu:fallback";
   d.ensure_tested(op);
   const auto known = d.implementations(op);
   bool any_disabled = false;

@@ -58,6 +58,10 @@ class composition {
     for (auto &host : products_host_) host.resize(products_.size() / sizeof(int32_t));
   }
 
+  ~composition() { on_.settle(); }
+  composition(const composition &) = delete;
+  composition &operator=(const composition &) = delete;
+
   void run() {
     std::optional<place> pending;  // whose products wait to be folded, in products_host_[turn_]
     for (uint32_t row = 0; row < part_.rows; row += block_.rows)

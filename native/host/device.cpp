@@ -80,6 +80,7 @@ std::shared_ptr<device> device::open(std::shared_ptr<const backend_library> libr
   request.struct_size = sizeof request;
   request.threads = options.threads;
   check(table.device_open(index, &request, &d->handle_, &err), err, d->id_);
+  check_made(d->handle_, table, "device_open");
   d->info_ = d->current_info();
   d->load_tuning();
   return d;

@@ -113,6 +113,8 @@ class stream {
   void write(const buffer &to, uint64_t offset, const void *from, uint64_t size);
   void read(const buffer &from, uint64_t offset, void *to, uint64_t size);
   void synchronize();
+  // As synchronize, whatever comes of it: before buffers are freed whose work may have been abandoned under way.
+  void settle() noexcept;
   // Packs a constant gemm operand, or returns an empty buffer if the backend cannot (then pass B as it is).
   buffer pack(const gk_gemm_pack &request);
 
@@ -129,6 +131,21 @@ class stream {
   std::shared_ptr<device> owner_;
   gk_stream *handle_ = nullptr;
   bool records_ = false;
+};
+
+// The last member of who owns a stream and buffers: waits for queued work before the buffers go, also when a
+// constructor fails.
+class settles_at_end {
+ public:
+  explicit settles_at_end(const std::unique_ptr<stream> &owned) : owned_(owned) {}
+  ~settles_at_end() {
+    if (owned_) owned_->settle();
+  }
+  settles_at_end(const settles_at_end &) = delete;
+  settles_at_end &operator=(const settles_at_end &) = delete;
+
+ private:
+  const std::unique_ptr<stream> &owned_;
 };
 
 // How each implementation of an op stands on a device.

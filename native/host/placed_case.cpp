@@ -12,6 +12,7 @@ raw_buffer allocate(const gk_backend &table, gk_device *device, uint64_t size) {
   error_report err;
   check(table.buffer_alloc(device, size, &buffer, &err), err,
         std::string(table.name) + ": buffer of " + std::to_string(size) + " bytes");
+  check_made(buffer, table, "buffer_alloc");
   return raw_buffer(buffer, {table.buffer_free});
 }
 
@@ -19,6 +20,7 @@ raw_stream open_stream(const gk_backend &table, gk_device *device) {
   gk_stream *stream = nullptr;
   error_report err;
   check(table.stream_open(device, &stream, &err), err, std::string(table.name) + ": stream_open");
+  check_made(stream, table, "stream_open");
   return raw_stream(stream, {table.stream_close});
 }
 

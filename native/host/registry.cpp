@@ -80,7 +80,9 @@ const std::string &backend_library::sha256() const {
 }
 
 std::shared_ptr<const backend_library> cpu_library() {
-  return all().libraries.front();
+  registry &r = all();
+  const std::lock_guard lock(r.mutex);
+  return r.libraries.front();
 }
 
 std::vector<std::string> candidate_backends() {

@@ -37,6 +37,11 @@ std::string error_report::text(gk_status returned) const {
   return native_code == 0 ? words : words + " (native code " + std::to_string(native_code) + ")";
 }
 
+void check_made(const void *handle, const gk_backend &table, const char *entry) {
+  if (handle == nullptr)
+    throw status_error(GK_INTERNAL, std::string(table.name) + ": " + entry + " returned GK_OK without a handle");
+}
+
 void check(gk_status status, const error_report &err, const std::string &what) {
   if (status != GK_OK) throw status_error(status, what + ": " + err.text(status));
 }

@@ -23,6 +23,7 @@ void check_range(const device &d, const buffer &b, uint64_t offset, uint64_t siz
 stream::stream(std::shared_ptr<device> owner) : owner_(std::move(owner)) {
   error_report err;
   check(owner_->library().table->stream_open(owner_->handle(), &handle_, &err), err, owner_->id() + ": stream_open");
+  check_made(handle_, *owner_->library().table, "stream_open");
 }
 
 stream::~stream() {
@@ -48,6 +49,10 @@ void stream::read(const buffer &from, uint64_t offset, void *to, uint64_t size) 
 void stream::synchronize() {
   error_report err;
   check(owner_->library().table->synchronize(handle_, &err), err, owner_->id() + ": synchronize");
+}
+
+void stream::settle() noexcept {
+  owner_->library().table->synchronize(handle_, nullptr);
 }
 
 void stream::run(gk_op op, void *problem) {

@@ -239,6 +239,7 @@ void seeded_transformer::check_cancel(const std::atomic<bool> *cancel) const {
 
 void seeded_transformer::reserve(int64_t batch) {
   if (act_ && act_->batch == batch) return;
+  stream_->settle();
   act_.reset();  // free before allocating: the peak counts
   auto a = std::make_unique<activations>();
   const uint64_t element = activation_type_ == GK_F32 ? 4 : 2;

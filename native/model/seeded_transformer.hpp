@@ -133,6 +133,7 @@ class seeded_transformer {
   uint64_t final_norm_ = 0;
   std::unique_ptr<activations> act_;
   const std::atomic<bool> *cancel_ = nullptr;
+  const settles_at_end settles_{stream_};
 };
 
 }  // namespace gonka

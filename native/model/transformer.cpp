@@ -112,6 +112,7 @@ gk_ref transformer::inputs(int64_t batch, int64_t seq_len) {
 
 void transformer::reserve(int64_t batch, int64_t seq_len) {
   if (!act_ || act_->seq_len != seq_len || act_->capacity < batch) {
+    stream_->settle();
     act_.reset();  // free before allocating: the peak counts
     auto a = std::make_unique<activations>();
     const widths w = widest(model_);
@@ -151,7 +152,7 @@ void transformer::reserve(int64_t batch, int64_t seq_len) {
   }
   activations &a = *act_;
   if (a.batch == batch) return;
-  a.batch = batch;
+  a.batch = 0;  // until all below is there: a failure on the way must not look like success the next time
   const int64_t tokens = batch * seq_len, last = round_up(batch, k_narrow_rows);
   const auto upload = [&](const buffer &to, const std::vector<int32_t> &values) {
     stream_->write(to, 0, values.data(), values.size() * sizeof(int32_t));
@@ -184,10 +185,12 @@ void transformer::reserve(int64_t batch, int64_t seq_len) {
         table.push_back(rounded(std::cos(angle)));
         table.push_back(rounded(std::sin(angle)));
       }
+    rope_positions_ = 0;
     rope_ = buffer(*device_, table.size() * sizeof(float));
     stream_->write(rope_, 0, table.data(), table.size() * sizeof(float));
     rope_positions_ = seq_len;
   }
+  a.batch = batch;
 }
 
 void transformer::attend(const attention_description &d, const layer_weights &w, const rows &at, bool narrow) {

@@ -123,6 +123,7 @@ class transformer {
   int64_t rope_positions_ = 0;
   std::unique_ptr<activations> act_;
   const std::atomic<bool> *cancel_ = nullptr;
+  const settles_at_end settles_{stream_};
 };
 
 }  // namespace gonka

@@ -48,8 +48,10 @@ std::vector<uint8_t> check_tiles(const job &j, const check_request &request) {
       if (!failure) failure = std::current_exception();
     }
   };
+  const uint32_t threads = threads_for(request);
   std::vector<std::thread> others;
-  for (uint32_t t = 1; t < threads_for(request); ++t) {
+  others.reserve(threads);
+  for (uint32_t t = 1; t < threads; ++t) {
     try {
       others.emplace_back(work);
     } catch (const std::system_error &) {

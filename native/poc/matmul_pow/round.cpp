@@ -129,6 +129,10 @@ void run_part(stream &on, gk_matmul_pow &p, std::vector<gk_pow_share> &found) {
     on.run(GK_OP_MATMUL_POW, &p);
     on.synchronize();
     if (p.shares_found <= p.shares_capacity) return;
+    const uint64_t tiles = uint64_t(p.m / k_pow_tile) * uint64_t(p.n / k_pow_tile);
+    if (p.shares_found > tiles)
+      throw status_error(GK_DEVICE_ERROR, on.owner().id() + ": matmul_pow found " + std::to_string(p.shares_found) +
+                                              " shares in " + std::to_string(tiles) + " tiles");
     found.resize(p.shares_found);  // the rest was lost: again, with room for all
   }
 }

@@ -81,6 +81,7 @@ void session::reflect_for(const std::string &block_hash) {
     const std::vector<float> v = unit_normal(layer_reflection_seed(block_hash, int64_t(layer)), hidden);
     vectors.insert(vectors.end(), v.begin(), v.end());
   }
+  reflections_set_ = false;
   model_->set_reflections(vectors);
   reflections_of_ = block_hash;
   reflections_set_ = true;
