@@ -74,7 +74,8 @@ export function challengeClient(url: string): ChallengeClient {
         }
         const again = !answer || answer.status === 429 || answer.status >= 500
         if (!again || performance.now() >= until) throw refused(base, answer)
-        const asked = Number(answer?.headers.get('retry-after') ?? 0) * 1000
+        // A date, which HTTP also allows, is as good as none.
+        const asked = (Number(answer?.headers.get('retry-after') ?? 0) || 0) * 1000
         await sleep(Math.max(waitMs, Math.min(asked, 30_000)), undefined, signal ? { signal } : {}).catch(() =>
           throwIfAborted(signal),
         )

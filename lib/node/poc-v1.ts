@@ -166,7 +166,8 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
   }
 
   const kickValidation = (r: Round) => {
-    if (r.phase !== 'validate' || r.loading || r.validating !== undefined) return
+    // Without a model nothing leaves the queue.
+    if (r.phase !== 'validate' || r.loading || r.validating !== undefined || r.sessions.length === 0) return
     r.validating = validateAll(r, r.phaseAbort.signal).finally(() => {
       r.validating = undefined
       if (r.queue.length > 0 && !r.phaseAbort.signal.aborted) kickValidation(r)
@@ -194,10 +195,18 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
   }
 
   const load = async (r: Round) => {
+    const opening = await Promise.allSettled(
+      engines.map((engine) => engine.open(r.request.params, r.request.block_hash, r.abort.signal)),
+    )
+    const opened = opening.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    const failure = opening.find((one) => one.status === 'rejected')
     try {
-      r.sessions = await Promise.all(
-        engines.map((engine) => engine.open(r.request.params, r.request.block_hash, r.abort.signal)),
-      )
+      if (failure !== undefined || r.abort.signal.aborted) {
+        // Those that did open would keep their memory.
+        await Promise.allSettled(opened.map((session) => session.close()))
+        throw failure === undefined ? r.abort.signal.reason : failure.reason
+      }
+      r.sessions = opened
       r.loading = false
       begin(r)
     } catch (error) {
@@ -297,6 +306,7 @@ export function createPocV1(parts: PocV1Parts): PocV1 {
       if (batch.block_hash !== r.request.block_hash || batch.block_height !== r.request.block_height) {
         throw new HttpError(400, 'the batch belongs to another block than the loaded model')
       }
+      if (r.error !== null) throw new HttpError(503, `the model could not be loaded: ${r.error}`)
       if (batch.dist.some((d) => !(d < r.request.r_target)))
         throw new HttpError(400, 'dist holds a value not below r_target')
       if (r.queuedNonces + batch.nonces.length > parts.maxQueuedNonces) {

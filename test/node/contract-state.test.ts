@@ -231,6 +231,8 @@ t.test('token, other sites, other host names', async (t) => {
   t.equal((await node.call('GET', '/metrics')).status, 401)
   t.equal((await node.call('GET', '/')).status, 200, 'the page itself is open')
   t.equal((await node.call('GET', '/dashboard/data.json')).status, 401, 'its data is not')
+  for (const path of ['/dashboard/%64ata.json', '/%64ashboard/data.json', '/dashboard/./data.json'])
+    t.not((await node.call('GET', path)).status, 200, path)
   t.equal(
     (await node.call('GET', '/api/v1/state', undefined, { ...bearer, origin: 'https://evil.example' })).status,
     403,
